@@ -1,0 +1,21 @@
+/*
+ * millrace/millrace.h - all of libmillrace
+ *
+ * A worker needs <millrace/worker.h> alone. The rest is for the runtime and for tools.
+ */
+#ifndef MILLRACE_MILLRACE_H
+#define MILLRACE_MILLRACE_H
+
+#include <millrace/context.h>
+#include <millrace/domain.h>
+#include <millrace/emission.h>
+#include <millrace/error.h>
+#include <millrace/intake.h>
+#include <millrace/member.h>
+#include <millrace/sampling.h>
+#include <millrace/stats.h>
+#include <millrace/supervise.h>
+#include <millrace/text.h>
+#include <millrace/worker.h>
+
+#endif

@@ -1,0 +1,205 @@
+/*
+ * millrace/text.h - TextContext: tokens, where the model stands in them, and what came out
+ *
+ * The operations, their order of checks and what a failure leaves behind are those of Modular MAX's
+ * TextContext and TokenBuffer (docs/contexts.md names each, and each deliberate difference). An
+ * operation that fails changes nothing.
+ *
+ * Every mutating operation is one commit: a process killed at any instruction inside it leaves the
+ * context as before or as after. Placeholder tokens (mr_text_update_with_future_token()) and the
+ * reserve scope live in this process's view alone; others see the context as of the last commit
+ * without them. No operation takes memory or makes a system call.
+ *
+ * Errors are -EINVAL with mr_error_code() one of enum mr_text_error, unless said otherwise.
+ * "Index" is a 0-based position in the token array; ranges are half-open.
+ */
+#ifndef MILLRACE_TEXT_H
+#define MILLRACE_TEXT_H
+
+#include <millrace/context.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MR_FUTURE_TOKEN ((int64_t)-999)
+
+/* A view of token ids in shared memory; valid until the context's next mutating operation. */
+typedef struct mr_tokens {
+    const int64_t *ids;
+    size_t count;
+} mr_tokens;
+
+/* One alternative of one output position. */
+typedef struct mr_top_logprob {
+    int64_t token;
+    double logprob;
+} mr_top_logprob;
+
+/* Log-probabilities of one output position: that of the chosen token and the top alternatives. */
+typedef struct mr_logprob {
+    double chosen;
+    const mr_top_logprob *top;
+    size_t top_count;
+} mr_logprob;
+
+/* A record: in practice one position; with MAX's echo a list may have more entries. */
+typedef struct mr_logprobs {
+    const mr_logprob *entries;
+    size_t count;
+} mr_logprobs;
+
+/* Reasons, named as in docs/contexts.md. */
+enum mr_text_error {
+    MR_TEXT_TOKENS_EMPTY = 101,
+    MR_TEXT_NEGATIVE_TOKEN,
+    MR_TEXT_OFFSET_START,
+    MR_TEXT_OFFSET_END,
+    MR_TEXT_NEGATIVE_N,
+    MR_TEXT_RANGE_START,
+    MR_TEXT_RANGE_END,
+    MR_TEXT_SKIP_ALL,
+    MR_TEXT_CHUNK_SIZE,
+    MR_TEXT_NOT_CHUNKED,
+    MR_TEXT_CHUNKED,
+    MR_TEXT_NOTHING_OUTSTANDING,
+    MR_TEXT_NOTHING_GENERATED,
+    MR_TEXT_INDEX,
+    MR_TEXT_MIN_TOKENS_MAX_LENGTH,
+    MR_TEXT_ENDPOINT_SCHEME,
+    MR_TEXT_ENDPOINT_PORT,
+    MR_TEXT_EMPTY_STOP_SEQUENCE,
+    MR_TEXT_EOS_RANGE,
+    MR_TEXT_AFTER_FUTURE,
+    MR_TEXT_FUTURE_TWICE,
+    MR_TEXT_FUTURE_MATCHER,
+    MR_TEXT_REALIZE_EMPTY,
+    MR_TEXT_REALIZE_NOT_FUTURE,
+    MR_TEXT_OUTPUT_FUTURE,
+    MR_TEXT_MATCHER,
+    MR_TEXT_CAPACITY, /* the request's room for tokens or records is used up: -ENOSPC */
+    MR_TEXT_RESERVED, /* a mutation inside a reserve scope */
+    MR_TEXT_MERGE_EMPTY,
+    MR_TEXT_MERGE_MIXED
+};
+
+/* ---- views and lengths ---- */
+mr_tokens mr_text_all(const mr_text *text);       /* [0, length) */
+mr_tokens mr_text_prompt(const mr_text *text);    /* [0, prompt length) */
+mr_tokens mr_text_generated(const mr_text *text); /* [prompt length, length) */
+mr_tokens mr_text_active(const mr_text *text);    /* what the next step must process */
+int64_t mr_text_length(const mr_text *text);
+int64_t mr_text_prompt_length(const mr_text *text);
+int64_t mr_text_generated_length(const mr_text *text);
+int64_t mr_text_processed_length(
+    const mr_text *text); /* index of the first active token less the offset */
+int64_t mr_text_active_length(const mr_text *text);
+int64_t mr_text_current_position(const mr_text *text);
+int64_t mr_text_processing_end(const mr_text *text);
+int64_t mr_text_processing_offset(const mr_text *text);
+int64_t mr_text_completion_start(const mr_text *text);
+int64_t mr_text_completion_end(const mr_text *text);
+bool mr_text_has_outstanding_generated_tokens(const mr_text *text);
+bool mr_text_actively_chunked(const mr_text *text);
+int mr_text_get(const mr_text *text, int64_t index,
+                int64_t *token); /* negative: from the end; -ERANGE */
+
+/* Length of the prompt as the request had it. No reset moves it: random counters, min_tokens and
+ * penalties of a request that was taken over from a dead worker count from here. */
+int64_t mr_text_original_prompt_length(const mr_text *text);
+
+/* Tokens that the context has room for; max_length lies at or below it. */
+int64_t mr_text_capacity(const mr_text *text);
+
+/* ---- the token buffer ---- */
+int mr_text_apply_processing_offset(mr_text *text, int64_t offset);
+int mr_text_rewind_processing(mr_text *text, int64_t n);
+int mr_text_skip_processing(mr_text *text, int64_t n);
+int mr_text_chunk(mr_text *text,
+                  int64_t size); /* 0 < size < active length, else MR_TEXT_CHUNK_SIZE */
+int mr_text_advance_chunk(mr_text *text);
+int mr_text_advance_with_token(mr_text *text, int64_t token, bool mark_previous_as_processed);
+int mr_text_overwrite_last_token(mr_text *text, int64_t token);
+int mr_text_consume_recently_generated_tokens(mr_text *text, mr_tokens *tokens);
+int mr_text_reset_as_new_prompt(mr_text *text);
+
+/* ---- fields ---- */
+int64_t mr_text_max_length(const mr_text *text);
+int64_t mr_text_min_tokens(const mr_text *text);
+int mr_text_log_probabilities(const mr_text *text);        /* number of top alternatives wanted */
+bool mr_text_wants_log_probabilities(const mr_text *text); /* also true for "0 alternatives" */
+bool mr_text_log_probabilities_echo(const mr_text *text);
+bool mr_text_ignore_eos(const mr_text *text);
+mr_bytes mr_text_json_schema(const mr_text *text);     /* length 0: none */
+mr_bytes mr_text_target_endpoint(const mr_text *text); /* length 0: none */
+const int64_t *mr_text_eos_token_ids(const mr_text *text, size_t *count);
+size_t mr_text_eos_sequence_count(const mr_text *text);
+mr_tokens mr_text_eos_sequence(const mr_text *text, size_t i);
+bool mr_text_is_initial_prompt(const mr_text *text);
+enum mr_status mr_text_status(const mr_text *text);
+void mr_text_set_status(mr_text *text, enum mr_status status); /* one commit */
+bool mr_text_is_done(const mr_text *text);
+
+/* A grammar matcher is an object of the worker's own: it is not in shared memory, and a new owner
+ * rebuilds it from the tokens behind the original prompt. */
+typedef struct mr_matcher {
+    bool (*accepts)(void *self, int64_t token); /* would it take the token? changes nothing */
+    void (*accept)(void *self, int64_t token);  /* take it */
+    void *self;
+} mr_matcher;
+void mr_text_set_matcher(mr_text *text, const mr_matcher *matcher); /* copied; NULL: none */
+const mr_matcher *mr_text_matcher(const mr_text *text);             /* NULL: none */
+
+/* ---- operations ---- */
+
+/* mr_text_update - one step's token (or, while chunked, the end of a chunk)
+ *   logprobs  NULL: none; copied
+ * Returns 0, or an error as above (MR_TEXT_AFTER_FUTURE, _NEGATIVE_TOKEN, _MATCHER, _CAPACITY). */
+int mr_text_update(mr_text *text, int64_t token, const mr_logprobs *logprobs);
+
+/* Returns 0, or 1 when the context is chunked: the chunk was advanced and no placeholder is there.
+ */
+int mr_text_update_with_future_token(mr_text *text);
+int mr_text_realize_future_token(mr_text *text, int64_t token, const mr_logprobs *logprobs);
+int mr_text_jump_ahead(mr_text *text, int64_t token);
+int mr_text_reset(mr_text *text);
+int64_t mr_text_compute_num_available_steps(const mr_text *text, int64_t max_seq_len);
+
+/* mr_text_put_echo_logprob - log-probability of the prompt's token at `position` >= 1, to be
+ * committed with the next step; positions must come in order; one that was already stored (by this
+ * holder or one before it) is skipped and 0 returned. */
+int mr_text_put_echo_logprob(mr_text *text, int64_t position, const mr_logprob *logprob);
+
+/* mr_text_min_token_mask - whether the position current_position + step lies where ending tokens
+ * are forbidden; the ids are those of mr_text_eos_token_ids() (MAX: get_min_token_logit_mask) */
+bool mr_text_min_token_mask(const mr_text *text, int64_t step);
+
+/* What to_generation_output gave: views valid until the next mutating operation. */
+typedef struct mr_text_output {
+    mr_tokens tokens;
+    enum mr_status status;
+    size_t logprob_count; /* records among them; positions without one are skipped (Q20) */
+} mr_text_output;
+int mr_text_to_generation_output(mr_text *text, mr_text_output *output);
+
+/* Record i in [0, logprob_count) of the last output: its index in the token array and its contents.
+ * `entries` has room for `room` entries and `tops` for `top_room`; counts are returned in
+ * *logprobs. -ENOSPC if they don't fit. */
+int mr_text_output_logprobs(const mr_text *text, size_t i, int64_t *position, mr_logprobs *logprobs,
+                            mr_logprob *entries, size_t room, mr_top_logprob *tops,
+                            size_t top_room);
+
+/* ---- several contexts at once ---- */
+
+/* mr_reserve_enter - room for n more tokens in each context, in this process's view only, until
+ * mr_reserve_leave(): lengths and the active window are larger by n, the tokens undefined, and
+ * mutations are refused. n may be negative. Undone by itself when the process dies.
+ * Errors: MR_TEXT_RANGE_END, MR_TEXT_CAPACITY, -EEXIST (a context or request id twice); then no
+ * scope is open. */
+int mr_reserve_enter(mr_text *const *batch, size_t count, int64_t n);
+void mr_reserve_leave(mr_text *const *batch, size_t count);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
