@@ -1,0 +1,125 @@
+# stages.sh - the stages of ./dev check, each a function stage_NAME
+#
+# `dev` reads this file and runs each stage in a process of its own: 0 is passed, 77 skipped
+# (what it checks isn't there), anything else failed. A stage that runs tests prints their
+# tally as its last line.
+
+# tally DIR - sums the results of the tests that ran in DIR; a Check program counts as its cases
+tally() {
+    find "$1/tests" -name '*.trs' | while read -r trs; do
+        grep -hE '^[0-9]+%: Checks: ' "${trs%.trs}.log" || true
+        grep -hE '^:global-test-result: ' "$trs" || true
+    done | awk '
+        /Checks:/ { gsub(/[^0-9 ]/, ""); cases += $2; bad += $3 + $4; next }
+        { if ($2 == "SKIP") skipped++
+          else if (!cases) $2 == "PASS" ? passed++ : failed++
+          else { passed += cases - bad; failed += bad + ($2 != "PASS" && !bad) }
+          cases = bad = 0 }
+        END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }'
+}
+
+# test_in DIR TARGET - runs the tests of TARGET in DIR and prints their tally last
+test_in() {
+    local status=0
+    mkdir -p "$1/tests"
+    find "$1/tests" -name '*.trs' -delete
+    ${wrapper-} make -C "$1" -s -j "$JOBS" "$2" VERBOSE=1 || status=$?
+    tally "$1"
+    return $status
+}
+
+sources() { # sources [SUFFIX] - the C files of the project, or those with the suffix only
+    find ipc runtime workers models tests bench -name "*.${1-[ch]}" | sort
+}
+
+stage_format() { # clang-format agrees with each file
+    need lint
+    sources | xargs clang-format-14 --dry-run -Werror
+}
+
+stage_house() { # the rules of the house: layers, flags, no path of one's own machine
+    local status=0 folder may
+    while read -r folder may; do
+        ! grep -rnE --include='*.[ch]' '^ *# *include "' "$folder" | grep -vE "include \"($may)/" ||
+            { echo "$folder/ may include only $may/ and <millrace/...>"; status=1; }
+    done <<'END'
+ipc ipc
+models models
+workers workers|models
+runtime runtime|models
+END
+    ! grep -rnE --include=local.am '_CFLAGS *=' . | grep -v 'AM_CFLAGS' ||
+        { echo 'a target with CFLAGS of its own must repeat $(AM_CFLAGS)'; status=1; }
+    ! git grep -nIE '/(home|root|work|Users)/[a-z]' ||
+        { echo "a path of somebody's own machine is no use to others"; status=1; }
+    return $status
+}
+
+stage_gcc() { # gcc: all tests
+    need build
+    build_in build all
+    test_in build check
+}
+
+stage_clang() { # clang: all tests
+    need build check
+    build_in build/check/clang all CC=clang-14
+    test_in build/check/clang check
+}
+
+stage_sanitize() { # address and undefined-behaviour sanitizers: all tests
+    need build
+    build_in build/check/sanitize all --enable-sanitizer=address,undefined --disable-shared
+    export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+    export UBSAN_OPTIONS=print_stacktrace=1 CK_TIMEOUT_MULTIPLIER=10
+    test_in build/check/sanitize check
+}
+
+stage_threads() { # thread sanitizer: the tests whose members are threads
+    local wrapper=""
+    need build check
+    build_in build/check/threads Makefile --enable-sanitizer=thread --disable-shared
+    export CK_TIMEOUT_MULTIPLIER=20
+    # gcc 12's runtime knows only the older, smaller range of random addresses.
+    ! setarch -R true 2>/dev/null || wrapper="setarch -R"
+    test_in build/check/threads check-threads
+}
+
+stage_valgrind() { # valgrind: the quick tests
+    need build check
+    build_in build all
+    export CK_TIMEOUT_MULTIPLIER=50
+    test_in build check-valgrind
+}
+
+stage_cppcheck() { # cppcheck
+    need lint
+    cppcheck -q -j "$JOBS" --std=c11 --enable=warning,performance,portability \
+        --inline-suppr --error-exitcode=1 -I . -I ipc/include -D_GNU_SOURCE $(sources c)
+}
+
+stage_tidy() { # clang-tidy
+    need build lint
+    sources c | xargs -P "$JOBS" -n 4 sh -c 'clang-tidy-14 --quiet "$@" -- \
+        -std=c17 -D_GNU_SOURCE -DPACKAGE_VERSION=\"0\" -I. -Iipc/include' tidy
+}
+
+stage_spin() { # Spin: the protocols' models, small sizes
+    need build check
+    [ -x tests/model/run ] || return 77
+    tests/model/run quick
+}
+
+stage_fuzz() { # a few seconds of each fuzzer
+    need build check
+    do_fuzz all 10
+}
+
+stage_dist() { # the tarball holds all that a build needs, and installs
+    need build check
+    build_in build all
+    make -C build -s -j "$JOBS" distcheck TESTS= DISTCHECK_CONFIGURE_FLAGS=--enable-werror
+}
+
+STAGES="format house gcc clang sanitize threads valgrind cppcheck tidy spin fuzz dist"
+
