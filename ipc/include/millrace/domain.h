@@ -47,7 +47,7 @@ typedef struct mr_domain_options {
     uint64_t created;               /* seconds since the epoch, for results; 0: now */
     uint64_t id_table;              /* custom ids that are checked for duplicates; 0: 65,536 */
     uint32_t named;                 /* 1: the user gave the name, so a dead one is kept for him */
-    uint32_t reserved;
+    uint32_t spin_us; /* microseconds that a consumer spins before it sleeps; 0: by the cores */
 } mr_domain_options;
 
 /* What a domain is, from its header; constant while it lives. */

@@ -1,0 +1,241 @@
+/*
+ * layout.h - what lies where in the shared memory of a domain
+ *
+ * All shared structs of the data segment stand here and nowhere else, so that one hash over their
+ * sizes and offsets (the layout epoch) tells whether two binaries mean the same memory. Private to
+ * ipc/: no public header knows an offset.
+ *
+ * Rules: offsets, never pointers; fixed-width types; each word has one writer or is atomic; words
+ * written by different processes lie on lines of their own (128 bytes for the hottest, since
+ * processors fetch lines in pairs).
+ *
+ *     header | members | queues + ring entries | slots | id table | arena
+ */
+#ifndef MILLRACE_IPC_LAYOUT_H
+#define MILLRACE_IPC_LAYOUT_H
+
+#include <millrace/context.h>
+#include <millrace/domain.h>
+#include <millrace/emission.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define MR_MAGIC UINT64_C(0x314543415252494d) /* "MIRRACE1" */
+#define MR_ABI   1u
+
+typedef _Atomic uint64_t mr_word; /* one word of shared memory */
+
+_Static_assert(sizeof(mr_word) == 8, "a word is eight bytes");
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
+               "a process killed while it holds a hidden lock would stop all others");
+
+/* ---- two copies and a sequence word (twin.h) ---- */
+
+#define MR_CURSOR_WORDS  32
+#define MR_JOURNAL_WORDS (2 + 3 * MR_MAX_EMITTED)
+#define MR_MARK_WORDS    4
+
+/* ---- queues ---- */
+
+/* Ring entries lie at `entries` in the segment; head and tail are hints (ring.c). */
+typedef struct mr_ring {
+    _Alignas(128) mr_word head;
+    _Alignas(128) mr_word tail;
+    _Alignas(128) mr_word rescan; /* a hint was dropped: look at the slots themselves */
+    uint64_t entries;             /* offset in the segment; constant */
+    uint64_t mask;                /* entries - 1; constant */
+} mr_ring;
+
+typedef struct mr_doorbell {
+    _Alignas(128) mr_word sleepers; /* a bit a member that waits on the semaphore */
+    mr_word watchers;               /* a bit a member that waits on the eventfd */
+    _Alignas(64) sem_t semaphore;
+} mr_doorbell;
+
+typedef struct mr_queue {
+    mr_ring ring;
+    mr_doorbell doorbell;
+} mr_queue;
+
+/* Queues: one a stage, then these two. */
+enum { MR_QUEUE_COLLECTOR = MR_MAX_STAGES, MR_QUEUE_FREE, MR_QUEUES };
+
+/* ---- members ---- */
+
+enum mr_place { MR_PLACE_FREE = 0, MR_PLACE_TAKEN = 1 };
+
+typedef struct mr_place_record {
+    /* written by the supervisor, before the member may act and after it is dead */
+    _Alignas(128) _Atomic uint32_t place; /* enum mr_place */
+    uint32_t role;
+    int32_t pid;
+    uint32_t stage;
+    uint64_t start_time;
+    uint64_t pid_namespace;
+    uint64_t fingerprint;
+    uint32_t capacity;
+    uint32_t flags;
+    char name[32];
+    uint64_t reserved[4];
+    /* written by the member alone: its progress (plain stores) */
+    _Alignas(128) mr_word steps;
+    mr_word parts;
+    mr_word step_begun;
+    mr_word held;
+} mr_place_record;
+
+/* ---- slots ---- */
+
+/*
+ * Words of a context's cursors. A commit writes them all to the idle copy, then the sequence word.
+ * What a word means for text is in text.c; tokens [0, LENGTH - 1) count from the array, the last
+ * token counts from LAST (text.c says why).
+ */
+enum mr_cursor {
+    MR_CURSOR_LENGTH,       /* L */
+    MR_CURSOR_PROMPT,       /* P */
+    MR_CURSOR_START,        /* S */
+    MR_CURSOR_END,          /* E */
+    MR_CURSOR_OFFSET,       /* O, may be negative */
+    MR_CURSOR_CONSUMED,     /* A */
+    MR_CURSOR_COMPLETION,   /* B */
+    MR_CURSOR_LAST,         /* token L - 1 */
+    MR_CURSOR_STATUS,       /* enum mr_status */
+    MR_CURSOR_FLAGS,        /* enum mr_cursor_flag */
+    MR_CURSOR_RECORDS,      /* log-probability records, bytes used */
+    MR_CURSOR_RECORD_FIRST, /* byte at which the first undelivered record may lie */
+    MR_CURSOR_ECHO,         /* prompt positions below have their log-probability record */
+    MR_CURSOR_RESETS,       /* times the context was taken over or put back */
+    MR_CURSOR_FINGERPRINT,  /* of the worker that made the generated tokens; 0: none yet */
+    MR_CURSOR_FAILURE,      /* 1: ended by an error, slot.failure says which */
+    MR_CURSOR_KIND = 16,    /* from here: words of the other kinds */
+};
+
+enum mr_cursor_flag {
+    MR_FLAG_CHUNKED = 1,
+    MR_FLAG_INITIAL = 2, /* is_initial_prompt */
+    MR_FLAG_CONTINUED =
+        4, /* taken over: min_tokens and stop sequences count from the original prompt */
+};
+
+/* A range of the context's own part of the arena: offset from the segment's start, and bytes. */
+typedef struct mr_range {
+    uint64_t offset;
+    uint64_t bytes;
+} mr_range;
+
+/* The request, written by the tokenizer while the slot is FILLING; constant afterwards. */
+typedef struct mr_params {
+    uint32_t kind;
+    uint32_t choice;
+    uint32_t choices;
+    uint32_t first_stage;
+    int32_t priority;
+    uint32_t log_probabilities;
+    uint32_t want_log_probabilities;
+    uint32_t log_probabilities_echo;
+    uint32_t ignore_eos;
+    uint32_t eos_sequence_count;
+    uint64_t deadline;
+    uint64_t accepted;
+    int64_t max_length;
+    int64_t capacity;        /* tokens */
+    int64_t original_prompt; /* tokens */
+    mr_range tokens;         /* i64[capacity] */
+    mr_range records;        /* log-probability records */
+    mr_range eos_ids;        /* i64[] */
+    mr_range eos_sequences;  /* i64[]: for each sequence its length, then its tokens */
+    mr_range logit_bias;     /* mr_logit_bias[] */
+    mr_range request_id;
+    mr_range model_name;
+    mr_range json_schema;
+    mr_range target_endpoint;
+    mr_range reply;
+    mr_range directory; /* named arrays of the other kinds */
+    mr_sampling sampling;
+    uint64_t reserved[16];
+} mr_params;
+
+typedef struct mr_slot {
+    /* {generation 28, attempts 4, state 4, stage 8, owner 20}: slot.h; by CAS */
+    _Alignas(128) mr_word state;
+    /* exchanged by worker and collector; cancel is stored by whoever wants the context to end */
+    _Alignas(128) mr_word news;
+    _Alignas(64) mr_word cancel;
+    /* the collector's marks, copied from its journal */
+    _Alignas(64) mr_word emitted_tokens;
+    mr_word emitted_bytes;
+    mr_word emitted_final;
+    /* the lease holder's cursors */
+    _Alignas(128) mr_word sequence;
+    _Alignas(64) mr_word cursors[2][MR_CURSOR_WORDS];
+    char failure[192]; /* by the lease holder before it commits MR_CURSOR_FAILURE */
+    /* the tokenizer's; ordinal and input_end outlive the context (intake.c) */
+    _Alignas(64) mr_word ordinal;
+    mr_word input_end;
+    mr_word choice; /* {choices 32, choice 32} */
+    mr_range arena; /* the whole range of the context; constant from FILLING to the next FILLING */
+    _Alignas(64) mr_params params;
+} mr_slot;
+
+/* ---- the header ---- */
+
+typedef struct mr_header {
+    /* constant once published */
+    mr_word magic; /* stored last */
+    uint32_t abi;
+    uint32_t header_bytes;
+    uint64_t layout; /* hash of the layout epoch */
+    uint64_t features;
+    uint64_t total_bytes; /* of this segment */
+    uint64_t all_bytes;   /* of all segments of the domain */
+    uint64_t created;
+    uint64_t seed;
+    uint64_t model_fingerprint;
+    uint32_t creator;
+    uint32_t named;
+    uint32_t slots;
+    uint32_t stages;
+    uint32_t max_length;
+    uint32_t vocabulary;
+    uint32_t max_attempts;
+    uint32_t spin_us; /* how long a consumer spins before it sleeps; 0: by the number of cores */
+    uint64_t members_offset;
+    uint64_t queues_offset;
+    uint64_t slots_offset;
+    uint64_t ids_offset;
+    uint64_t ids_count; /* a power of two */
+    uint64_t arena_offset;
+    uint64_t arena_bytes;
+    char name[MR_NAME_MAX + 1];
+    char stage_names[MR_MAX_STAGES][MR_STAGE_NAME_MAX + 1];
+    uint64_t reserved[32];
+
+    /* the supervisor's */
+    _Alignas(128) _Atomic uint32_t phase; /* enum mr_phase */
+    mr_word intake_deaths;                /* deaths in a row at intake_death_at */
+    mr_word intake_death_at;              /* ordinal of the record at work then */
+    mr_word emission_deaths;
+    mr_word emission_death_at; /* handle */
+    char note[MR_NOTE_MAX + 1];
+
+    /* the tokenizer's */
+    _Alignas(128) mr_word mark_sequence;
+    mr_word intaking;               /* ordinal of the record at work; 0: none */
+    mr_word mark[2][MR_MARK_WORDS]; /* {ordinal, input end, finished} */
+
+    /* the collector's */
+    _Alignas(128) mr_word journal_sequence;
+    mr_word emitting; /* handle at work */
+    _Alignas(
+        64) mr_word journal[2][MR_JOURNAL_WORDS]; /* {length, n, n x {handle, tokens, bytes}} */
+} mr_header;
+
+/* Custom ids seen so far: written by the tokenizer alone. */
+typedef struct mr_id {
+    uint64_t hash[2];
+    uint64_t ordinal; /* 0: empty; stored last */
+} mr_id;
+
+#endif

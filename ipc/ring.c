@@ -1,0 +1,181 @@
+/*
+ * ring.c - bounded FIFO of hints between any number of processes
+ *
+ * A ring carries hints, not truth: an entry says "this slot may want you", and who takes it must
+ * still win the slot's state word (slot.h). So a lost hint costs a look through the slots, a
+ * doubled one a failed claim, and neither costs a request.
+ *
+ * Who writes what:
+ *   entries[i]  any pusher or popper, by CAS from the value it read
+ *   tail, head  anybody, by CAS, forward only; hints as well
+ *   mask        the creator, before the segment is published; constant after
+ *
+ * An entry is {cycle 40, full 1, value 23}. Position p (a 64-bit count) lies in entry p & mask and
+ * belongs to cycle p / entries. A push turns {c, empty} into {c, full, v}, a pop {c, full, v} into
+ * {c + 1, empty}: one CAS is the whole operation. Killed before it nothing has happened; after it
+ * the operation is done, and whoever comes next moves tail or head.
+ *
+ * Invariants (mr_ring_check()):
+ *   1. an entry's cycle only grows, and two entries' cycles differ by one at most;
+ *   2. the entries alone tell the true head and tail; `head` and `tail` never lie beyond them.
+ *
+ * head and tail are moved once a line of eight entries only, which spares the other side a miss;
+ * a process walks over at most that many entries (and those of the dead) to find its place.
+ * Cycles are compared by signed difference, so that they may wrap (2^40 laps: years).
+ *
+ * Model: tests/model/ring.pml. Orders:
+ *   R1 the CAS of an entry is acq_rel and its load acquire. The data behind a hint is guarded by
+ * the slot's own word; this order only keeps "published, then hinted" visible in that order, so
+ * that a popper doesn't find the slot not READY yet and drop the one hint there was. R2 head and
+ * tail: relaxed would do, as walkers ask the entries; release keeps a reader of the index from
+ * seeing entries older than it, which would read as "full" for a moment.
+ */
+#include "ipc/ring.h"
+#include <errno.h>
+
+enum { ENTRIES_A_LINE = 8 };
+
+#define FULL_BIT    (UINT64_C(1) << MR_RING_VALUE_BITS)
+#define VALUE_MASK  (FULL_BIT - 1)
+#define CYCLE_BITS  40
+#define CYCLE_SHIFT (64 - CYCLE_BITS)
+
+static uint64_t entry_of(uint64_t cycle, uint64_t full, uint32_t value)
+{
+    return cycle << CYCLE_SHIFT | full | value;
+}
+
+/* How far the entry's cycle is ahead of position p's: 0 the same, > 0 later, < 0 earlier. */
+static int64_t cycles_ahead(const mr_ring *ring, uint64_t entry, uint64_t position)
+{
+    uint64_t cycle = position / (ring->mask + 1);
+
+    return (int64_t)((entry & ~(FULL_BIT | VALUE_MASK)) - (cycle << CYCLE_SHIFT)) >> CYCLE_SHIFT;
+}
+
+/* Move an index forward to `to`, once a line. */
+static void advance(mr_word *index, uint64_t to)
+{
+    if (to % ENTRIES_A_LINE)
+        return;
+
+    uint64_t now = atomic_load_explicit(index, memory_order_relaxed);
+
+    while ((int64_t)(to - now) > 0 &&
+           !atomic_compare_exchange_weak_explicit(index, &now, to, memory_order_release,
+                                                  memory_order_relaxed))
+        ; /* R2 */
+}
+
+void mr_ring_init(mr_ring *ring, uint64_t entries_offset, uint64_t count)
+{
+    atomic_store_explicit(&ring->head, 0, memory_order_relaxed);
+    atomic_store_explicit(&ring->tail, 0, memory_order_relaxed);
+    atomic_store_explicit(&ring->rescan, 0, memory_order_relaxed);
+    ring->entries = entries_offset;
+    ring->mask = count - 1;
+}
+
+int mr_ring_push(mr_ring *ring, mr_word *entries, uint32_t value)
+{
+    uint64_t position = atomic_load_explicit(&ring->tail, memory_order_acquire);
+    mr_word *at = &entries[position & ring->mask];
+    uint64_t entry = atomic_load_explicit(at, memory_order_acquire);
+
+    for (;;) {
+        int64_t ahead = cycles_ahead(ring, entry, position);
+
+        if (ahead < 0)
+            return -ENOBUFS;
+        if (ahead == 0 && !(entry & FULL_BIT)) {
+            uint64_t filled = entry | FULL_BIT | (value & VALUE_MASK);
+
+            if (atomic_compare_exchange_strong_explicit(at, &entry, filled, memory_order_acq_rel,
+                                                        memory_order_acquire)) { /* R1 */
+                advance(&ring->tail, position + 1);
+                return 0;
+            }
+            continue; /* somebody changed this entry: `entry` has its new value */
+        }
+        advance(&ring->tail, ++position);
+        at = &entries[position & ring->mask];
+        entry = atomic_load_explicit(at, memory_order_acquire);
+    }
+}
+
+int mr_ring_pop(mr_ring *ring, mr_word *entries, uint32_t *value)
+{
+    uint64_t position = atomic_load_explicit(&ring->head, memory_order_acquire);
+    mr_word *at = &entries[position & ring->mask];
+    uint64_t entry = atomic_load_explicit(at, memory_order_acquire);
+
+    for (;;) {
+        int64_t ahead = cycles_ahead(ring, entry, position);
+
+        if (ahead < 0 || (ahead == 0 && !(entry & FULL_BIT)))
+            return -EAGAIN; /* an earlier cycle is there only if `head` was spoiled */
+        if (ahead == 0) {
+            uint64_t cycle = (entry >> CYCLE_SHIFT) + 1;
+            uint64_t emptied = entry_of(cycle, 0, 0);
+
+            if (atomic_compare_exchange_strong_explicit(at, &entry, emptied, memory_order_acq_rel,
+                                                        memory_order_acquire)) { /* R1 */
+                *value = (uint32_t)(entry & VALUE_MASK);
+                advance(&ring->head, position + 1);
+                return 0;
+            }
+            continue;
+        }
+        advance(&ring->head, ++position);
+        at = &entries[position & ring->mask];
+        entry = atomic_load_explicit(at, memory_order_acquire);
+    }
+}
+
+bool mr_ring_empty(const mr_ring *ring, const mr_word *entries)
+{
+    uint64_t position = atomic_load_explicit(&ring->head, memory_order_acquire);
+
+    for (;; position++) {
+        uint64_t entry =
+            atomic_load_explicit(&entries[position & ring->mask], memory_order_acquire);
+        int64_t ahead = cycles_ahead(ring, entry, position);
+
+        if (ahead <= 0)
+            return ahead < 0 || !(entry & FULL_BIT);
+    }
+}
+
+int mr_ring_check(const mr_ring *ring, const mr_word *entries)
+{
+    uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
+    uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
+    uint64_t lap = ring->mask + 1;
+    uint64_t full = 0;
+    uint64_t position = head;
+
+    /* from the head on: popped entries (later cycle), then full ones, then empty ones of this lap
+     */
+    while (cycles_ahead(ring,
+                        atomic_load_explicit(&entries[position & ring->mask], memory_order_acquire),
+                        position) > 0 &&
+           position - head < lap)
+        position++;
+    for (; full < lap; full++, position++) {
+        uint64_t entry =
+            atomic_load_explicit(&entries[position & ring->mask], memory_order_acquire);
+
+        if (cycles_ahead(ring, entry, position) != 0 || !(entry & FULL_BIT))
+            break;
+    }
+    if (tail > position)
+        return -EBADMSG;
+    for (uint64_t i = 0; i < lap - full; i++, position++) {
+        uint64_t entry =
+            atomic_load_explicit(&entries[position & ring->mask], memory_order_acquire);
+
+        if (cycles_ahead(ring, entry, position) != 0 || (entry & FULL_BIT))
+            return -EBADMSG;
+    }
+    return 0;
+}

@@ -1,0 +1,100 @@
+/*
+ * slot.h - the state word of a slot: who owns a context (private to ipc/)
+ *
+ * The word is {generation 28, attempts 4, state 4, stage 8, owner 20} and changes only by
+ * compare-and-swap of the whole. Whoever wins owns the context:
+ *
+ *     FREE --take--> FILLING --publish--> READY(stage) --claim--> LEASED(owner)
+ *       ^  tokenizer    | its successor    ^   ^                  |  |  |
+ *       +---------------+                  |   +---hand on--------+  |  |  worker
+ *       |                                  +---sweep, attempts+1-----+  |  supervisor
+ *       +------- final record committed, generation+1 --- DONE <--------+  worker, supervisor
+ *                collector
+ *
+ * `owner` is a lease index while LEASED. In READY it is the preferred member plus one, or 0.
+ * Order: acquire on taking over, release on giving away, so that whoever owns a context sees all
+ * that the owner before it wrote (S1).
+ */
+#ifndef MILLRACE_IPC_SLOT_H
+#define MILLRACE_IPC_SLOT_H
+
+#include "ipc/domain.h"
+
+enum mr_state {
+    MR_STATE_FREE = 0,
+    MR_STATE_FILLING = 1,
+    MR_STATE_READY = 2,
+    MR_STATE_LEASED = 3,
+    MR_STATE_DONE = 4,
+    MR_STATE_COUNT
+};
+
+enum { MR_GENERATION_BITS = 28, MR_INDEX_BITS = 15, MR_HINT_GENERATION_BITS = 8 };
+
+#define MR_GENERATION_MASK ((UINT64_C(1) << MR_GENERATION_BITS) - 1)
+#define MR_INDEX_MASK      ((UINT64_C(1) << MR_INDEX_BITS) - 1)
+#define MR_ATTEMPTS_MAX    15u
+
+typedef struct mr_state_parts {
+    uint32_t generation;
+    uint32_t attempts;
+    uint32_t state;
+    uint32_t stage;
+    uint32_t owner;
+} mr_state_parts;
+
+static inline uint64_t mr_state_pack(mr_state_parts p)
+{
+    return (uint64_t)(p.generation & MR_GENERATION_MASK) << 36 | (uint64_t)(p.attempts & 15) << 32 |
+           (uint64_t)(p.state & 15) << 28 | (uint64_t)(p.stage & 255) << 20 | (p.owner & 0xfffff);
+}
+
+static inline mr_state_parts mr_state_unpack(uint64_t word)
+{
+    return (mr_state_parts){.generation = (uint32_t)(word >> 36),
+                            .attempts = (uint32_t)(word >> 32) & 15,
+                            .state = (uint32_t)(word >> 28) & 15,
+                            .stage = (uint32_t)(word >> 20) & 255,
+                            .owner = (uint32_t)word & 0xfffff};
+}
+
+static inline uint64_t mr_slot_load(const mr_slot *slot)
+{
+    return atomic_load_explicit(&slot->state, memory_order_acquire); /* S1 */
+}
+
+/* One attempt; the word must still be `from`. */
+static inline bool mr_slot_change(mr_slot *slot, uint64_t from, mr_state_parts to)
+{
+    return atomic_compare_exchange_strong_explicit(&slot->state, &from, mr_state_pack(to),
+                                                   memory_order_acq_rel, /* S1 */
+                                                   memory_order_relaxed);
+}
+
+static inline mr_handle mr_handle_make(uint32_t index, uint32_t generation)
+{
+    return (uint64_t)generation << MR_INDEX_BITS | index;
+}
+
+static inline uint32_t mr_handle_index(mr_handle handle)
+{
+    return (uint32_t)(handle & MR_INDEX_MASK);
+}
+
+static inline uint32_t mr_handle_generation(mr_handle handle)
+{
+    return (uint32_t)(handle >> MR_INDEX_BITS & MR_GENERATION_MASK);
+}
+
+/* A hint: the slot and the low bits of its generation. */
+static inline uint32_t mr_hint_make(uint32_t index, uint32_t generation)
+{
+    return (generation & ((1u << MR_HINT_GENERATION_BITS) - 1)) << MR_INDEX_BITS | index;
+}
+
+static inline bool mr_hint_fits(uint32_t hint, uint32_t index, uint32_t generation)
+{
+    return hint == mr_hint_make(index, generation);
+}
+
+#endif
