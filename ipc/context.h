@@ -27,7 +27,9 @@ struct mr_context {
     unsigned char *records;
     bool placeholder; /* the last token of `now` is MR_FUTURE_TOKEN: not committed until realised */
     bool reserved;    /* inside a reserve scope */
-    int64_t saved_end; /* E and L from before the scope */
+    bool deferred;    /* `now` has changes that wait for the end of one of these two */
+    int64_t status_before; /* what the status is without the placeholder */
+    int64_t saved_end;     /* E and L from before the scope */
     int64_t saved_length;
     bool has_matcher;
     mr_matcher matcher;

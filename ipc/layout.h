@@ -109,7 +109,10 @@ enum mr_cursor {
     MR_CURSOR_RESETS,       /* times the context was taken over or put back */
     MR_CURSOR_FINGERPRINT,  /* of the worker that made the generated tokens; 0: none yet */
     MR_CURSOR_FAILURE,      /* 1: ended by an error, slot.failure says which */
-    MR_CURSOR_KIND = 16,    /* from here: words of the other kinds */
+    MR_CURSOR_BASE,         /* tokens from here on count for min_tokens and stop sequences */
+    MR_CURSOR_RECORD_KEY,   /* largest key of a record so far */
+    MR_CURSOR_RECORD_LATE,  /* byte below which records that came too late are dropped */
+    MR_CURSOR_KIND = 20,    /* from here: words of the other kinds */
 };
 
 enum mr_cursor_flag {
