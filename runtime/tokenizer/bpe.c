@@ -1,0 +1,203 @@
+/*
+ * bpe.c - merging the bytes of one piece into tokens
+ *
+ * Short pieces (nearly all words) lie in arrays, and each round looks for the least merge in all
+ * of them: no pointers, no heap, a few cache lines. Longer ones are a linked list with a heap of
+ * candidates. A candidate isn't taken out of the heap when one of its two symbols changes; it is
+ * recognised as stale when it comes up: symbols only grow, so the pair at a place is the pair of
+ * then exactly if it still has the same length.
+ */
+#include "runtime/tokenizer/bpe.h"
+#include "runtime/tokenizer/grow.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SHORT_PIECE = 48 };
+
+#define NOWHERE UINT32_MAX
+
+typedef struct bpe_symbol {
+    int32_t id;
+    uint32_t length; /* in bytes; 0: it was merged into the one before it */
+    uint32_t before;
+    uint32_t after;
+} bpe_symbol;
+
+typedef struct bpe_candidate {
+    uint64_t order; /* rank << 32 | index of the left symbol */
+    int32_t id;
+    uint32_t length; /* of both symbols together */
+} bpe_candidate;
+
+void bpe_memory_free(bpe_memory *memory)
+{
+    free(memory->symbols);
+    free(memory->heap);
+    *memory = (bpe_memory){0};
+}
+
+static size_t byte_tokens(const vocabulary *vocab, const char *piece, size_t length, int32_t *ids)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < length; i++) {
+        int32_t id = vocab->byte_tokens[(unsigned char)piece[i]];
+
+        ids[n] = id;
+        n += id >= 0;
+    }
+    return n;
+}
+
+/* ---- short pieces ---- */
+
+static size_t least(const uint64_t *merges, size_t count)
+{
+    size_t best = 0;
+
+    for (size_t i = 1; i < count; i++)
+        if (merges[i] < merges[best])
+            best = i;
+    return best;
+}
+
+static size_t merge_short(const merge_table *table, int32_t *ids, size_t n)
+{
+    uint64_t merges[SHORT_PIECE]; /* of ids[i] with ids[i + 1] */
+
+    for (size_t i = 0; i + 1 < n; i++)
+        merges[i] = merges_find(table, ids[i], ids[i + 1]);
+    while (n > 1) {
+        size_t at = least(merges, n - 1);
+
+        if (merges[at] == MERGE_NONE)
+            break;
+        ids[at] = (int32_t)(uint32_t)merges[at];
+        n--;
+        memmove(&ids[at + 1], &ids[at + 2], (n - at - 1) * sizeof(*ids));
+        memmove(&merges[at], &merges[at + 1], (n - at - 1) * sizeof(*merges));
+        if (at + 1 < n)
+            merges[at] = merges_find(table, ids[at], ids[at + 1]);
+        if (at > 0)
+            merges[at - 1] = merges_find(table, ids[at - 1], ids[at]);
+    }
+    return n;
+}
+
+/* ---- long pieces ---- */
+
+static int push(bpe_memory *memory, bpe_candidate candidate)
+{
+    size_t at = memory->heap_count;
+
+    if (!GROW(memory->heap, memory->heap_room, at + 1))
+        return -ENOMEM;
+    memory->heap_count++;
+    while (at > 0 && memory->heap[(at - 1) / 2].order > candidate.order) {
+        memory->heap[at] = memory->heap[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    memory->heap[at] = candidate;
+    return 0;
+}
+
+static bpe_candidate pop(bpe_memory *memory)
+{
+    bpe_candidate *heap = memory->heap;
+    bpe_candidate top = heap[0];
+    bpe_candidate last = heap[--memory->heap_count];
+    size_t count = memory->heap_count;
+    size_t at = 0;
+    size_t child;
+
+    while ((child = 2 * at + 1) < count) {
+        if (child + 1 < count && heap[child + 1].order < heap[child].order)
+            child++;
+        if (heap[child].order >= last.order)
+            break;
+        heap[at] = heap[child];
+        at = child;
+    }
+    if (count)
+        heap[at] = last;
+    return top;
+}
+
+/* Puts the pair that begins at `left` into the heap, if the vocabulary merges it. */
+static int consider(const merge_table *table, bpe_memory *memory, uint32_t left)
+{
+    const bpe_symbol *symbols = memory->symbols;
+    uint32_t right;
+    uint64_t merge;
+
+    if (left == NOWHERE || (right = symbols[left].after) == NOWHERE)
+        return 0;
+    merge = merges_find(table, symbols[left].id, symbols[right].id);
+    if (merge == MERGE_NONE)
+        return 0;
+    return push(memory, (bpe_candidate){merge >> 32 << 32 | left, (int32_t)(uint32_t)merge,
+                                        symbols[left].length + symbols[right].length});
+}
+
+static int merge_pair(const merge_table *table, bpe_memory *memory, bpe_candidate candidate)
+{
+    bpe_symbol *symbols = memory->symbols;
+    uint32_t at = (uint32_t)candidate.order;
+    bpe_symbol *left = &symbols[at];
+    int result;
+
+    if (left->length == 0 || left->after == NOWHERE ||
+        left->length + symbols[left->after].length != candidate.length)
+        return 0;
+    left->id = candidate.id;
+    left->length = candidate.length;
+    symbols[left->after].length = 0;
+    left->after = symbols[left->after].after;
+    if (left->after != NOWHERE)
+        symbols[left->after].before = at;
+    result = consider(table, memory, left->before);
+    return result ? result : consider(table, memory, at);
+}
+
+static void link_symbols(bpe_symbol *symbols, const int32_t *ids, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        symbols[i] = (bpe_symbol){ids[i], 1, (uint32_t)i - 1, (uint32_t)i + 1};
+    symbols[0].before = NOWHERE;
+    symbols[n - 1].after = NOWHERE;
+}
+
+static int merge_long(const merge_table *table, bpe_memory *memory, int32_t *ids, size_t *count)
+{
+    size_t n = *count;
+    int result = 0;
+
+    if (!GROW(memory->symbols, memory->symbol_room, n))
+        return -ENOMEM;
+    link_symbols(memory->symbols, ids, n);
+    memory->heap_count = 0;
+    for (size_t i = 0; i < n && result == 0; i++)
+        result = consider(table, memory, (uint32_t)i);
+    while (memory->heap_count && result == 0)
+        result = merge_pair(table, memory, pop(memory));
+    if (result != 0)
+        return result;
+    *count = 0;
+    for (uint32_t i = 0; i != NOWHERE; i = memory->symbols[i].after)
+        ids[(*count)++] = memory->symbols[i].id;
+    return 0;
+}
+
+int bpe_merge(const vocabulary *vocab, bpe_memory *memory, const char *piece, size_t length,
+              int32_t *ids, size_t *count)
+{
+    size_t n = byte_tokens(vocab, piece, length, ids);
+
+    *count = n;
+    if (n > SHORT_PIECE)
+        return merge_long(&vocab->merges, memory, ids, count);
+    *count = merge_short(&vocab->merges, ids, n);
+    return 0;
+}

@@ -1,0 +1,35 @@
+/*
+ * token_map.h - from a token's text to its id
+ *
+ * A hash table of ids; the texts are the caller's and must outlive the map. Of two tokens with
+ * one text the map knows the first.
+ */
+#ifndef MILLRACE_TOKENIZER_TOKEN_MAP_H
+#define MILLRACE_TOKENIZER_TOKEN_MAP_H
+
+#include "models/gguf.h"
+
+typedef struct {
+    const gguf_text *texts;
+    int32_t *slots; /* an id, or -1 */
+    size_t mask;
+} token_map;
+
+/*
+ * token_map_init - an empty map with room for `count` tokens
+ *
+ *   texts  of the tokens, by id
+ *
+ * Returns 0 or -ENOMEM. token_map_clear() frees it.
+ */
+int token_map_init(token_map *map, const gguf_text *texts, size_t count);
+void token_map_clear(token_map *map);
+
+/* Adds texts[id]. Returns 0, or -EINVAL if too many texts share a place in the table, which
+ * happens only if they were made to. */
+int token_map_add(token_map *map, int32_t id);
+
+/* The id of a text, or -1. */
+int32_t token_map_find(const token_map *map, gguf_text text);
+
+#endif
