@@ -20,6 +20,7 @@ struct mr_context {
     uint64_t state;    /* the state word under which it is held */
     mr_params params;  /* a private copy, checked */
     uint64_t sequence; /* of the last commit */
+    size_t words;      /* cursors that its kind uses */
     int64_t now[MR_CURSOR_WORDS];
 
     /* text: what others never see */

@@ -1,0 +1,169 @@
+/*
+ * context.c - a view of a context: loaded with everything checked, committed by one word
+ */
+#include "ipc/context.h"
+#include "ipc/error.h"
+#include "ipc/news.h"
+#include "ipc/slot.h"
+#include "ipc/twin.h"
+#include <errno.h>
+#include <string.h>
+
+/* ---- loading ---- */
+
+/* Is the range empty, or aligned and inside the slot's part of the arena? */
+static bool range_fits(const mr_range *whole, const mr_range *part)
+{
+    return !part->bytes ||
+           (part->offset % 8 == 0 && part->offset >= whole->offset && part->bytes <= whole->bytes &&
+            part->offset - whole->offset <= whole->bytes - part->bytes);
+}
+
+static bool kind_has_text(uint32_t kind)
+{
+    return kind == MR_KIND_TEXT || kind == MR_KIND_VISION || kind == MR_KIND_TTS;
+}
+
+int mr_context_check_params(const mr_domain *domain, const mr_slot *slot, const mr_params *p)
+{
+    const mr_range *const parts[] = {&p->tokens,        &p->records,     &p->eos_ids,
+                                     &p->eos_sequences, &p->logit_bias,  &p->request_id,
+                                     &p->model_name,    &p->json_schema, &p->target_endpoint,
+                                     &p->reply,         &p->directory};
+    const mr_range arena = {domain->arena_offset, domain->arena_bytes};
+    const mr_range whole = slot->arena;
+    unsigned index = (unsigned)(slot - domain->slots);
+
+    if (p->kind < MR_KIND_TEXT || p->kind > MR_KIND_REFUSAL || p->choices < 1 ||
+        p->choice >= p->choices || p->choices > MR_MAX_CHOICES)
+        return mr_fail(EBADMSG, "slot %u is corrupt: kind %u, choice %u of %u", index, p->kind,
+                       p->choice, p->choices);
+    if (!range_fits(&arena, &whole))
+        return mr_fail(EBADMSG, "slot %u is corrupt: its range lies outside of the arena", index);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+        if (!range_fits(&whole, parts[i]))
+            return mr_fail(EBADMSG, "slot %u is corrupt: array %zu lies outside of its range",
+                           index, i);
+    if (kind_has_text(p->kind) && (p->capacity < 1 || (uint64_t)p->capacity > p->tokens.bytes / 8 ||
+                                   p->original_prompt < 1 || p->original_prompt > p->capacity))
+        return mr_fail(EBADMSG, "slot %u is corrupt: room for %lld tokens, a prompt of %lld", index,
+                       (long long)p->capacity, (long long)p->original_prompt);
+    return 0;
+}
+
+int mr_context_load(mr_context *context, mr_domain *domain, uint32_t index)
+{
+    mr_slot *slot = &domain->slots[index];
+    mr_state_parts state;
+    int rc;
+
+    memset(context, 0, sizeof(*context));
+    context->domain = domain;
+    context->slot = slot;
+    context->state = mr_slot_load(slot);
+    state = mr_state_unpack(context->state);
+    context->handle = mr_handle_make(index, state.generation);
+    context->params = slot->params;
+    if ((rc = mr_context_check_params(domain, slot, &context->params)))
+        return rc;
+    context->words = context->params.kind == MR_KIND_TEXT ? MR_CURSOR_KIND : MR_CURSOR_WORDS;
+    context->sequence = mr_twin_read(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS,
+                                     context->now, context->words);
+    context->records = domain->data + context->params.records.offset;
+    if (!kind_has_text(context->params.kind))
+        return 0;
+    context->tokens = (int64_t *)(void *)(domain->data + context->params.tokens.offset);
+    return mr_text_load(context);
+}
+
+/* ---- committing ---- */
+
+/* The context has moved: its deaths in a row are forgotten. Only the holder changes a LEASED word,
+ * so this can't fail while the lease is ours. */
+static void clear_attempts(mr_context *context)
+{
+    mr_state_parts state = mr_state_unpack(context->state);
+
+    if (!state.attempts)
+        return;
+    state.attempts = 0;
+    if (mr_slot_change(context->slot, context->state, state))
+        context->state = mr_state_pack(state);
+}
+
+void mr_context_commit(mr_context *context)
+{
+    mr_twin_write(&context->slot->sequence, context->slot->cursors[0], MR_CURSOR_WORDS,
+                  context->now, MR_CURSOR_WORDS);
+    context->sequence++;
+    if (!context->worker)
+        return;
+    clear_attempts(context);
+    mr_news_tell(context->domain, context->handle);
+    mr_stats_add(context->stats, MR_STAT_commits, 1);
+}
+
+/* ---- what a context is ---- */
+
+static mr_bytes bytes_of(const mr_context *context, const mr_range *range)
+{
+    return (mr_bytes){(const char *)context->domain->data + range->offset, range->bytes};
+}
+
+enum mr_kind mr_context_kind(const mr_context *context)
+{
+    return (enum mr_kind)context->params.kind;
+}
+
+mr_handle mr_context_handle(const mr_context *context)
+{
+    return context->handle;
+}
+
+mr_text *mr_context_text(mr_context *context)
+{
+    return kind_has_text(context->params.kind) ? (mr_text *)(void *)context : NULL;
+}
+
+enum mr_cancel mr_context_cancelled(const mr_context *context)
+{
+    return (enum mr_cancel)atomic_load_explicit(&context->slot->cancel, memory_order_relaxed);
+}
+
+bool mr_context_suspect(const mr_context *context)
+{
+    return mr_state_unpack(context->state).attempts > 0;
+}
+
+const mr_sampling *mr_context_sampling(const mr_context *context)
+{
+    return &context->params.sampling;
+}
+
+mr_bytes mr_context_request_id(const mr_context *context)
+{
+    return bytes_of(context, &context->params.request_id);
+}
+
+mr_bytes mr_context_model_name(const mr_context *context)
+{
+    return bytes_of(context, &context->params.model_name);
+}
+
+const mr_logit_bias *mr_context_logit_bias(const mr_context *context, size_t *count)
+{
+    const mr_range *range = &context->params.logit_bias;
+
+    *count = range->bytes / sizeof(mr_logit_bias);
+    return (const mr_logit_bias *)(const void *)(context->domain->data + range->offset);
+}
+
+uint64_t mr_context_deadline(const mr_context *context)
+{
+    return context->params.deadline;
+}
+
+int32_t mr_context_priority(const mr_context *context)
+{
+    return context->params.priority;
+}

@@ -1,0 +1,145 @@
+/*
+ * greet.c - the member's side of the control socket
+ */
+#include "ipc/control.h"
+#include "ipc/error.h"
+#include "ipc/segment.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { ANSWER_SECONDS = 10 };
+
+static int dial(const mr_domain *domain)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct timeval patience = {.tv_sec = ANSWER_SECONDS};
+    char path[MR_PATH_MAX];
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return mr_fail(errno, "cannot make a socket: %s", strerror(errno));
+    mr_segment_path(path, domain->info.name, "sock");
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
+        int error = errno;
+
+        close(fd);
+        return mr_fail(error == ECONNREFUSED ? ESTALE : error,
+                       "cannot reach the supervisor of domain '%s' at '%s': %s", domain->info.name,
+                       path, strerror(error));
+    }
+    return fd;
+}
+
+static mr_greeting greeting_of(const mr_domain *domain, const mr_member_options *options)
+{
+    mr_greeting g = {
+        .magic = MR_GREETING_MAGIC,
+        .abi = MR_ABI,
+        .bytes = sizeof(g),
+        .layout = domain->header->layout,
+        .role = options->role,
+        .stage = options->stage,
+        .capacity = options->capacity,
+        .flags = options->flags,
+        .vocabulary = options->vocabulary,
+        .has_stage_name = options->stage_name != NULL,
+        .model_fingerprint = options->model_fingerprint,
+    };
+
+    snprintf(g.stage_name, sizeof(g.stage_name), "%s",
+             options->stage_name ? options->stage_name : "");
+    snprintf(g.fingerprint, sizeof(g.fingerprint), "%s",
+             options->fingerprint ? options->fingerprint : "");
+    snprintf(g.name, sizeof(g.name), "%s", options->name ? options->name : "");
+    return g;
+}
+
+/* Take the descriptors out of a message; those that we didn't expect are closed. */
+static void take_eventfds(mr_domain *domain, struct msghdr *message)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+        size_t count;
+        int fd;
+
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+            if (i < MR_QUEUES && domain->eventfds[i] < 0)
+                domain->eventfds[i] = fd;
+            else
+                close(fd);
+        }
+    }
+}
+
+static int receive_answer(mr_domain *domain, int fd, mr_answer *answer)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(MR_QUEUES * sizeof(int))];
+    } control;
+    struct iovec part = {answer, sizeof(*answer)};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+    ssize_t got;
+
+    do
+        got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+    while (got < 0 && errno == EINTR);
+    if (got >= 0)
+        take_eventfds(domain, &message);
+    if (got != (ssize_t)sizeof(*answer) || answer->magic != MR_GREETING_MAGIC)
+        return mr_fail(EPROTO, "the supervisor of domain '%s' gave no answer", domain->info.name);
+    answer->why[sizeof(answer->why) - 1] = 0;
+    return 0;
+}
+
+int mr_control_greet(mr_domain *domain, const mr_member_options *options, int *socket)
+{
+    mr_greeting greeting = greeting_of(domain, options);
+    mr_answer answer = {0};
+    int rc, fd = dial(domain);
+
+    if (fd < 0)
+        return fd;
+    if (send(fd, &greeting, sizeof(greeting), MSG_NOSIGNAL) != (ssize_t)sizeof(greeting))
+        rc = mr_fail(EPROTO, "the supervisor of domain '%s' hung up", domain->info.name);
+    else if (!(rc = receive_answer(domain, fd, &answer)) && answer.place < 0)
+        rc = mr_fail(-answer.place, "%s", answer.why);
+    else if (!rc && answer.place >= MR_MAX_MEMBERS)
+        rc = mr_fail(EPROTO, "the supervisor of domain '%s' gave place %d, which can't be",
+                     domain->info.name, answer.place);
+    if (rc) {
+        close(fd);
+        return rc;
+    }
+    *socket = fd;
+    return answer.place;
+}
+
+void mr_control_say_goodbye(int socket)
+{
+    char word = MR_GOODBYE;
+
+    send(socket, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+bool mr_control_hung_up(int socket)
+{
+    char byte;
+    ssize_t got = recv(socket, &byte, 1, MSG_DONTWAIT);
+
+    return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+}

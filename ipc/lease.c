@@ -1,0 +1,64 @@
+/*
+ * lease.c - the ends of a lease: ready for another, done, failed
+ *
+ * Each is one CAS of the state word; the hint comes after it. Killed before the CAS the context is
+ * still held and the sweep takes it back; killed between CAS and hint, the sweep hints it again.
+ */
+#include "ipc/lease.h"
+#include "ipc/news.h"
+#include "ipc/queue.h"
+#include "ipc/twin.h"
+#include <errno.h>
+#include <stdio.h>
+
+int mr_lease_to_ready(mr_domain *domain, uint32_t index, uint64_t held, uint32_t stage,
+                      uint32_t attempts)
+{
+    mr_state_parts state = mr_state_unpack(held);
+
+    state.state = MR_STATE_READY;
+    state.stage = stage;
+    state.attempts = attempts;
+    state.owner = 0;
+    if (!mr_slot_change(&domain->slots[index], held, state))
+        return -ESTALE;
+    mr_queue_push(domain, stage, index, state.generation);
+    return 0;
+}
+
+int mr_lease_to_done(mr_domain *domain, uint32_t index, uint64_t held)
+{
+    mr_state_parts state = mr_state_unpack(held);
+
+    state.state = MR_STATE_DONE;
+    state.owner = 0;
+    if (!mr_slot_change(&domain->slots[index], held, state))
+        return -ESTALE;
+    mr_news_tell(domain, mr_handle_make(index, state.generation));
+    return 0;
+}
+
+int mr_lease_release(mr_domain *domain, uint32_t index, const mr_context *context,
+                     uint32_t attempts)
+{
+    const mr_text *text = mr_context_text((mr_context *)(uintptr_t)context);
+    uint32_t stage = mr_state_unpack(context->state).stage;
+
+    if (!text || !mr_text_is_done(text))
+        return mr_lease_to_ready(domain, index, context->state, stage, attempts);
+    if (stage + 1 < domain->stage_count)
+        return mr_lease_to_ready(domain, index, context->state, stage + 1, 0);
+    return mr_lease_to_done(domain, index, context->state);
+}
+
+int mr_lease_fail(mr_domain *domain, uint32_t index, uint64_t held, const char *why)
+{
+    mr_slot *slot = &domain->slots[index];
+    int64_t cursors[MR_CURSOR_WORDS];
+
+    snprintf(slot->failure, sizeof(slot->failure), "%s", why);
+    mr_twin_read(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS, cursors, MR_CURSOR_WORDS);
+    cursors[MR_CURSOR_FAILURE] = 1;
+    mr_twin_write(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS, cursors, MR_CURSOR_WORDS);
+    return mr_lease_to_done(domain, index, held);
+}

@@ -1,0 +1,231 @@
+/*
+ * sweep.c - after a death: what the dead one held goes back, and everybody is woken
+ *
+ * The order is that of the model (tests/model/slot.pml, news.pml); each part may be done twice, so
+ * a sweep that is cut off is begun anew from the start:
+ *   1. The caller knows from the kernel that the member is dead.
+ *   2. Each slot leased to it is reset and given back by one CAS, which also counts the death: no
+ *      death is counted twice, since after the CAS the slot isn't leased to the dead one any more.
+ *   3. Hints may have died with it: every READY slot is hinted to its stage, every slot in use to
+ * the collector, every FREE one to the tokenizer. Pushing never waits; a full ring raises `rescan`,
+ *      which is raised for all queues in any case (the dead one may have lowered it before its
+ * look).
+ *   4. Its numbers are added to the totals.
+ *   5. All bells are rung, once a sleeper: wake-ups die too.
+ *   6. The place is free again. Only now may a successor be started.
+ */
+#include "ipc/context.h"
+#include "ipc/error.h"
+#include "ipc/lease.h"
+#include "ipc/member.h"
+#include "ipc/queue.h"
+#include "ipc/slot.h"
+#include "ipc/twin.h"
+#include <errno.h>
+#include <millrace/supervise.h>
+#include <signal.h>
+#include <stdio.h>
+
+/* ---- contexts ---- */
+
+/* Reset a context whose holder is dead, so that its successor computes it anew from its tokens. */
+static int take_over(mr_context *context, mr_domain *domain, uint32_t index)
+{
+    int rc = mr_context_load(context, domain, index);
+
+    if (!rc && mr_context_text(context)) {
+        mr_text_take_over(context);
+        mr_context_commit(context);
+    }
+    return rc;
+}
+
+static bool is_done(mr_context *context)
+{
+    const mr_text *text = mr_context_text(context);
+
+    return text && mr_text_is_done(text);
+}
+
+/* True when the context had used up its attempts. */
+static bool take_back(mr_domain *domain, uint32_t index, uint64_t held)
+{
+    mr_state_parts state = mr_state_unpack(held);
+    uint32_t attempts = state.attempts + 1;
+    mr_context context;
+
+    if (take_over(&context, domain, index)) {
+        mr_lease_fail(domain, index, held, mr_error());
+        return true;
+    }
+    if (attempts >= domain->max_attempts && !is_done(&context)) {
+        char why[160];
+
+        snprintf(why, sizeof(why),
+                 "the request was given up: %u workers in a row died while they worked on it",
+                 attempts);
+        mr_lease_fail(domain, index, held, why);
+        return true;
+    }
+    mr_lease_release(domain, index, &context, attempts);
+    return false;
+}
+
+static unsigned take_back_all(mr_domain *domain, int member, unsigned *failed)
+{
+    unsigned taken = 0;
+
+    for (uint32_t i = 0; i < domain->slot_count; i++) {
+        uint64_t word = mr_slot_load(&domain->slots[i]);
+        mr_state_parts state = mr_state_unpack(word);
+
+        if (state.state != MR_STATE_LEASED || state.owner != (uint32_t)member)
+            continue;
+        taken++;
+        *failed += take_back(domain, i, word);
+    }
+    return taken;
+}
+
+/* ---- hints and bells ---- */
+
+static void hint_all(mr_domain *domain)
+{
+    for (uint32_t i = 0; i < domain->slot_count; i++) {
+        mr_state_parts state = mr_state_unpack(mr_slot_load(&domain->slots[i]));
+
+        if (state.state == MR_STATE_READY && state.stage < domain->stage_count)
+            mr_queue_push(domain, state.stage, i, state.generation);
+        if (state.state == MR_STATE_FREE)
+            mr_queue_push(domain, MR_QUEUE_FREE, i, state.generation);
+        else if (state.state != MR_STATE_FILLING)
+            mr_queue_push(domain, MR_QUEUE_COLLECTOR, i, state.generation);
+    }
+    for (uint32_t i = 0; i < MR_QUEUES; i++)
+        mr_queue_rescan_raise(domain, i);
+}
+
+static void forget(mr_domain *domain, int member)
+{
+    for (uint32_t i = 0; i < MR_QUEUES; i++)
+        mr_queue_forget(domain, i, (unsigned)member);
+}
+
+static void ring_all(mr_domain *domain)
+{
+    for (uint32_t i = 0; i < MR_QUEUES; i++)
+        mr_queue_ring_all(domain, i);
+}
+
+/* ---- deaths in a row at one record, at one emission ---- */
+
+static void count_death(mr_word *deaths, mr_word *at, uint64_t now_at)
+{
+    uint64_t before = atomic_load_explicit(at, memory_order_relaxed);
+
+    if (!now_at)
+        return;
+    /* `at` first: a sweep begun anew counts one death twice at worst, for a record that the dead
+     * tokenizer had really begun */
+    if (before != now_at) {
+        atomic_store_explicit(deaths, 0, memory_order_relaxed);
+        atomic_store_explicit(at, now_at, memory_order_relaxed);
+    }
+    atomic_fetch_add_explicit(deaths, 1, memory_order_release);
+}
+
+static void lay_at_its_door(mr_domain *domain, uint32_t role)
+{
+    mr_header *h = domain->header;
+
+    if (role == MR_ROLE_TOKENIZER)
+        count_death(&h->intake_deaths, &h->intake_death_at,
+                    atomic_exchange_explicit(&h->intaking, 0, memory_order_acq_rel));
+    if (role == MR_ROLE_COLLECTOR)
+        count_death(&h->emission_deaths, &h->emission_death_at,
+                    atomic_exchange_explicit(&h->emitting, 0, memory_order_acq_rel));
+}
+
+/* ---- the sweep ---- */
+
+int mr_supervisor_sweep(mr_domain *domain, int member, unsigned *failed)
+{
+    mr_place_record *place;
+    unsigned lost = 0, taken;
+
+    if (member < 0 || member >= MR_MAX_MEMBERS)
+        return mr_fail(EINVAL, "place %d is not in [0, %d)", member, MR_MAX_MEMBERS);
+    place = &domain->members[member];
+    if (atomic_load_explicit(&place->place, memory_order_acquire) == MR_PLACE_FREE)
+        return 0;
+    taken = take_back_all(domain, member, &lost);
+    lay_at_its_door(domain, place->role);
+    hint_all(domain);
+    mr_stats_fold(domain, member);
+    forget(domain, member);
+    ring_all(domain);
+    atomic_store_explicit(&place->place, MR_PLACE_FREE, memory_order_release);
+    if (failed)
+        *failed = lost;
+    return (int)taken;
+}
+
+int mr_supervisor_sweep_all(mr_domain *domain)
+{
+    int taken = 0;
+
+    for (int i = 0; i < MR_MAX_MEMBERS; i++) {
+        const mr_place_record *place = &domain->members[i];
+
+        if (atomic_load_explicit(&place->place, memory_order_acquire) == MR_PLACE_FREE)
+            continue;
+        if (place->start_time && mr_process_start_time(place->pid) == place->start_time)
+            return mr_fail(EBUSY,
+                           "process %d, a member of domain '%s', is still alive; end it first",
+                           place->pid, domain->info.name);
+    }
+    for (int i = 0; i < MR_MAX_MEMBERS; i++) {
+        int rc = mr_supervisor_sweep(domain, i, NULL);
+
+        if (rc < 0)
+            return rc;
+        taken += rc;
+    }
+    hint_all(domain);
+    return taken;
+}
+
+/* ---- looking for what should not be ---- */
+
+int mr_supervisor_audit(mr_domain *domain)
+{
+    int mended = 0;
+
+    for (uint32_t i = 0; i < domain->slot_count; i++) {
+        uint64_t word = mr_slot_load(&domain->slots[i]);
+        mr_state_parts state = mr_state_unpack(word);
+
+        if (state.state != MR_STATE_LEASED ||
+            (state.owner < MR_MAX_MEMBERS &&
+             atomic_load_explicit(&domain->members[state.owner].place, memory_order_acquire) ==
+                 MR_PLACE_TAKEN))
+            continue;
+        take_back(domain, i, word);
+        mended++;
+    }
+    return mended;
+}
+
+int mr_supervisor_cancel(mr_domain *domain, uint64_t handle, int cancel)
+{
+    uint32_t index = mr_handle_index(handle);
+    mr_state_parts state;
+
+    if (index >= domain->slot_count)
+        return mr_fail(EINVAL, "slot %u is not in [0, %u)", index, domain->slot_count);
+    state = mr_state_unpack(mr_slot_load(&domain->slots[index]));
+    if (state.generation != mr_handle_generation(handle) || state.state < MR_STATE_READY)
+        return mr_fail(ESTALE, "the request has ended");
+    atomic_store_explicit(&domain->slots[index].cancel, (uint64_t)cancel, memory_order_release);
+    return 0;
+}

@@ -1,0 +1,478 @@
+/*
+ * worker.c - a worker's life: claim, hold, commit, hand on
+ *
+ * What a worker holds, it holds by the state words of the slots; the list here is only its own
+ * notion of that, and is gone with it. A context is loaded after its claim and never before:
+ * nothing read from a slot that isn't ours counts.
+ *
+ * Room: a worker holds at most `capacity` contexts whose worst cases, rounded up to pages, fit in
+ * `token_capacity`. One that doesn't fit is given back with a hint for the others, and no further
+ * is claimed until something held was let go of (`full`): so it isn't passed round and round.
+ */
+#include "ipc/context.h"
+#include "ipc/error.h"
+#include "ipc/lease.h"
+#include "ipc/member.h"
+#include "ipc/queue.h"
+#include "ipc/slot.h"
+#include <errno.h>
+#include <millrace/worker.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    LOOK_FOR_DROPPED = 64
+}; /* claims between two looks at `rescan` in a ring that is never empty */
+
+struct mr_worker {
+    mr_member *member;
+    mr_domain *domain;
+    uint32_t capacity;
+    uint32_t count; /* of held */
+    uint64_t token_capacity;
+    uint64_t token_page;
+    uint64_t tokens; /* reserved by what is held */
+    bool full;       /* something didn't fit */
+    unsigned claims;
+    mr_context **held;
+    mr_context *contexts; /* storage, `capacity` of them; free ones have no slot */
+};
+
+/* ---- joining and leaving ---- */
+
+static int check_options(const mr_worker_options *o)
+{
+    if (!o || o->size < sizeof(*o))
+        return mr_fail(EINVAL, "the worker's options are of size %u, not %zu; set .size",
+                       o ? o->size : 0, sizeof(*o));
+    if (!o->fingerprint || !*o->fingerprint)
+        return mr_fail(EINVAL, "a worker must say what its arithmetic is; set .fingerprint");
+    if (o->capacity < 1 || o->capacity > MR_MAX_SLOTS)
+        return mr_fail(EINVAL, "capacity '%u' is not in 1 to %d", o->capacity, MR_MAX_SLOTS);
+    return 0;
+}
+
+static mr_member_options member_options(const mr_worker_options *o)
+{
+    return (mr_member_options){
+        .size = sizeof(mr_member_options),
+        .role = MR_ROLE_WORKER,
+        .capacity = o->capacity,
+        .model_fingerprint = o->model_fingerprint,
+        .vocabulary = o->vocabulary,
+        .flags = o->flags,
+        .fingerprint = o->fingerprint,
+        .stage_name = o->stage,
+        .name = o->name,
+    };
+}
+
+static int worker_new(mr_worker **out, mr_member *member, const mr_worker_options *o)
+{
+    mr_worker *worker = calloc(1, sizeof(*worker));
+
+    if (worker) {
+        worker->held = calloc(o->capacity, sizeof(mr_context *));
+        worker->contexts = calloc(o->capacity, sizeof(mr_context));
+    }
+    if (!worker || !worker->held || !worker->contexts) {
+        if (worker) {
+            free(worker->held);
+            free(worker->contexts);
+        }
+        free(worker);
+        mr_member_leave(member);
+        return mr_fail(ENOMEM, "out of memory for %u contexts", o->capacity);
+    }
+    worker->member = member;
+    worker->domain = mr_member_domain(member);
+    worker->capacity = o->capacity;
+    worker->token_page = o->token_page ? o->token_page : 1;
+    worker->token_capacity = o->token_capacity ? o->token_capacity : UINT64_MAX;
+    *out = worker;
+    return 0;
+}
+
+static int check_room(const mr_domain *domain, const mr_worker_options *o)
+{
+    uint64_t page = o->token_page ? o->token_page : 1;
+    uint64_t longest = (domain->max_length + page - 1) / page * page;
+
+    if (o->token_capacity && o->token_capacity < longest)
+        return mr_fail(
+            EINVAL,
+            "room for %llu tokens is less than the domain's longest context needs (%llu); give "
+            "the worker more memory, or start the domain with a smaller --max-len",
+            (unsigned long long)o->token_capacity, (unsigned long long)longest);
+    return 0;
+}
+
+int mr_worker_attach(mr_worker **worker, const char *name, const mr_worker_options *options)
+{
+    mr_member_options wants;
+    mr_member *member;
+    int rc = check_options(options);
+
+    if (rc)
+        return rc;
+    wants = member_options(options);
+    if ((rc = mr_member_attach(&member, name, &wants)))
+        return rc;
+    if ((rc = check_room(mr_member_domain(member), options))) {
+        mr_member_leave(member);
+        return rc;
+    }
+    return worker_new(worker, member, options);
+}
+
+int mr_worker_join(mr_worker **worker, mr_domain *domain, const mr_worker_options *options)
+{
+    mr_member_options wants;
+    mr_member *member;
+    int rc = check_options(options);
+
+    if (rc || (rc = check_room(domain, options)))
+        return rc;
+    wants = member_options(options);
+    if ((rc = mr_member_join(&member, domain, &wants)))
+        return rc;
+    return worker_new(worker, member, options);
+}
+
+void mr_worker_leave(mr_worker *worker)
+{
+    if (!worker)
+        return;
+    while (worker->count)
+        if (mr_worker_put_back(worker, worker->held[worker->count - 1]))
+            break; /* the lease is lost: the supervisor has it already */
+    mr_member_leave(worker->member);
+    free(worker->contexts);
+    free(worker->held);
+    free(worker);
+}
+
+/* ---- claiming ---- */
+
+static uint64_t tokens_needed(const mr_worker *worker, const mr_context *context)
+{
+    uint64_t tokens = (uint64_t)context->params.capacity;
+
+    return (tokens + worker->token_page - 1) / worker->token_page * worker->token_page;
+}
+
+static mr_context *free_context(mr_worker *worker)
+{
+    for (uint32_t i = 0; i < worker->capacity; i++)
+        if (!worker->contexts[i].slot)
+            return &worker->contexts[i];
+    return NULL;
+}
+
+static void update_gauges(mr_worker *worker)
+{
+    atomic_store_explicit(&worker->member->place->held, worker->count, memory_order_relaxed);
+    mr_stats_set(worker->member->stats, MR_STAT_held, worker->count);
+    mr_stats_set(worker->member->stats, MR_STAT_kv_tokens, worker->tokens);
+}
+
+/* Is any worker alive that computes as the one that began this context? */
+static bool fingerprint_lives(const mr_domain *domain, uint64_t fingerprint)
+{
+    for (int i = 0; i < MR_MAX_MEMBERS; i++) {
+        const mr_place_record *place = &domain->members[i];
+
+        if (atomic_load_explicit(&place->place, memory_order_acquire) == MR_PLACE_TAKEN &&
+            place->role == MR_ROLE_WORKER && place->fingerprint == fingerprint)
+            return true;
+    }
+    return false;
+}
+
+/* Whether a context just claimed may stay. 0, -EAGAIN (give it back), or it was failed: -ECANCELED.
+ */
+static int fits(mr_worker *worker, mr_context *context, uint32_t index)
+{
+    uint64_t begun_by = (uint64_t)context->now[MR_CURSOR_FINGERPRINT];
+
+    if (begun_by && begun_by != worker->member->fingerprint) {
+        if (fingerprint_lives(worker->domain, begun_by))
+            return -EAGAIN;
+        mr_lease_fail(
+            worker->domain, index, context->state,
+            "the request was begun by a worker of another model or build, and none of that "
+            "kind is left");
+        return -ECANCELED;
+    }
+    return tokens_needed(worker, context) > worker->token_capacity - worker->tokens ? -EAGAIN : 0;
+}
+
+static void hold(mr_worker *worker, mr_context *context)
+{
+    context->worker = worker;
+    context->stats = worker->member->stats;
+    context->fingerprint = worker->member->fingerprint;
+    worker->tokens += tokens_needed(worker, context);
+    worker->held[worker->count++] = context;
+    mr_stats_add(worker->member->stats, MR_STAT_claims, 1);
+    update_gauges(worker);
+}
+
+/* Try to become the owner of slot `index`; `hint` may be stale. 0, or -EAGAIN. */
+static int claim(mr_worker *worker, uint32_t index, const uint32_t *hint)
+{
+    mr_slot *slot = &worker->domain->slots[index];
+    uint64_t word = mr_slot_load(slot);
+    mr_state_parts state = mr_state_unpack(word);
+    mr_context *context;
+    int rc;
+
+    if (state.state != MR_STATE_READY || state.stage != worker->member->stage ||
+        (hint && !mr_hint_fits(*hint, index, state.generation)))
+        return -EAGAIN;
+    if (!(context = free_context(worker)))
+        return -EAGAIN;
+    state.state = MR_STATE_LEASED;
+    state.owner = (uint32_t)worker->member->index;
+    if (!mr_slot_change(slot, word, state))
+        return -EAGAIN;
+    word = mr_state_pack(state);
+    if (mr_context_load(context, worker->domain, index)) {
+        mr_lease_fail(worker->domain, index, word, mr_error());
+        context->slot = NULL;
+        return -EAGAIN;
+    }
+    if ((rc = fits(worker, context, index))) {
+        if (rc == -EAGAIN) {
+            worker->full = true;
+            mr_lease_to_ready(worker->domain, index, word, state.stage, state.attempts);
+        }
+        context->slot = NULL;
+        return -EAGAIN;
+    }
+    hold(worker, context);
+    return 0;
+}
+
+/* A hint was dropped somewhere: look at the slots themselves. */
+static void look_through_slots(mr_worker *worker)
+{
+    if (!mr_queue_rescan_begin(worker->domain, worker->member->stage))
+        return;
+    mr_stats_add(worker->member->stats, MR_STAT_rescans, 1);
+    for (uint32_t i = 0; i < worker->domain->slot_count; i++) {
+        if (worker->count == worker->capacity || worker->full) {
+            mr_queue_rescan_raise(worker->domain, worker->member->stage); /* stopped early */
+            return;
+        }
+        claim(worker, i, NULL);
+    }
+}
+
+static bool may_claim(const mr_worker *worker)
+{
+    return worker->count < worker->capacity && !worker->full;
+}
+
+static void claim_what_fits(mr_worker *worker)
+{
+    uint32_t index, hint;
+
+    while (may_claim(worker)) {
+        if (++worker->claims % LOOK_FOR_DROPPED == 0)
+            look_through_slots(worker);
+        if (!may_claim(worker))
+            return;
+        if (mr_queue_pop(worker->domain, worker->member->stage, &index, &hint)) {
+            look_through_slots(worker);
+            return;
+        }
+        if (claim(worker, index, &hint))
+            mr_stats_add(worker->member->stats, MR_STAT_stale_hints, 1);
+    }
+}
+
+/* ---- batches ---- */
+
+/* All that is held; or a suspect alone, so that a death is laid at the right door. */
+static int give(mr_worker *worker, mr_context **batch)
+{
+    for (uint32_t i = 0; i < worker->count; i++)
+        if (mr_context_suspect(worker->held[i])) {
+            batch[0] = worker->held[i];
+            return 1;
+        }
+    memcpy(batch, worker->held, worker->count * sizeof(*batch));
+    return (int)worker->count;
+}
+
+static void begin_step(mr_worker *worker)
+{
+    mr_place_record *place = worker->member->place;
+
+    atomic_store_explicit(&place->steps,
+                          atomic_load_explicit(&place->steps, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+    atomic_store_explicit(&place->step_begun, mr_boottime_ns(), memory_order_relaxed);
+    mr_stats_add(worker->member->stats, MR_STAT_steps, 1);
+}
+
+/* Milliseconds left until `end`; MR_WAIT stays what it is. */
+static int left_until(int timeout, uint64_t end)
+{
+    uint64_t now = timeout < 0 ? 0 : mr_monotonic_ns();
+
+    return timeout < 0 ? MR_WAIT : now >= end ? 0 : (int)((end - now + 999999) / 1000000);
+}
+
+static void wait_for_work(mr_worker *worker, int timeout)
+{
+    uint32_t queue = worker->member->stage;
+
+    atomic_store_explicit(&worker->member->place->step_begun, 0, memory_order_relaxed);
+    mr_stats_add(worker->member->stats, MR_STAT_sleeps, 1);
+    if (worker->full) { /* what is there is not for us: leave it to others for a moment */
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        return;
+    }
+    if (mr_queue_spin(worker->domain, queue))
+        return;
+    mr_queue_sleep(worker->domain, queue, (unsigned)worker->member->index, timeout);
+}
+
+int mr_worker_batch(mr_worker *worker, mr_context **batch, int timeout)
+{
+    uint64_t end = timeout > 0 ? mr_monotonic_ns() + (uint64_t)timeout * 1000000 : 0;
+
+    for (;;) {
+        int left;
+
+        if (!mr_member_alive(worker->member))
+            return mr_fail(ESHUTDOWN, "domain '%s' ends", worker->domain->info.name);
+        if (!worker->count)
+            worker->full = false;
+        claim_what_fits(worker);
+        if (worker->count) {
+            begin_step(worker);
+            return give(worker, batch);
+        }
+        left = left_until(timeout, end);
+        if (!left)
+            return 0;
+        wait_for_work(worker, left);
+    }
+}
+
+int mr_worker_fd(const mr_worker *worker)
+{
+    return worker->domain->eventfds[worker->member->stage];
+}
+
+int mr_worker_arm(mr_worker *worker)
+{
+    mr_queue_unwatch(worker->domain, worker->member->stage, (unsigned)worker->member->index);
+    return mr_queue_watch(worker->domain, worker->member->stage, (unsigned)worker->member->index);
+}
+
+void mr_worker_progress(mr_worker *worker)
+{
+    mr_word *parts = &worker->member->place->parts;
+
+    atomic_store_explicit(parts, atomic_load_explicit(parts, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+
+/* ---- letting go ---- */
+
+static int check_held(const mr_worker *worker, const mr_context *context)
+{
+    if (!context || context->worker != worker || !context->slot)
+        return mr_fail(EINVAL, "the context is not held by this worker");
+    return 0;
+}
+
+static void let_go(mr_worker *worker, mr_context *context)
+{
+    for (uint32_t i = 0; i < worker->count; i++)
+        if (worker->held[i] == context) {
+            memmove(&worker->held[i], &worker->held[i + 1],
+                    (worker->count - i - 1) * sizeof(*worker->held));
+            worker->count--;
+            break;
+        }
+    worker->tokens -= tokens_needed(worker, context);
+    worker->full = false;
+    context->slot = NULL;
+    context->worker = NULL;
+    update_gauges(worker);
+}
+
+static int lost(mr_worker *worker, mr_context *context, int rc)
+{
+    let_go(worker, context);
+    return rc ? mr_fail(ESTALE, "the context was taken away from this worker") : 0;
+}
+
+int mr_worker_hand_on(mr_worker *worker, mr_context *context)
+{
+    uint32_t index, next;
+    mr_text *text;
+    int rc = check_held(worker, context);
+
+    if (rc)
+        return rc;
+    index = mr_handle_index(context->handle);
+    next = mr_state_unpack(context->state).stage + 1;
+    if (next < worker->domain->stage_count && !mr_context_cancelled(context))
+        return lost(worker, context,
+                    mr_lease_to_ready(worker->domain, index, context->state, next, 0));
+    text = mr_context_text(context);
+    if (text && !mr_text_is_done(text) && !mr_context_cancelled(context))
+        return mr_fail(EINVAL,
+                       "the context is neither done nor cancelled: update it until it is done, "
+                       "or put it back");
+    return lost(worker, context, mr_lease_to_done(worker->domain, index, context->state));
+}
+
+int mr_worker_put_back(mr_worker *worker, mr_context *context)
+{
+    mr_state_parts state;
+    int rc = check_held(worker, context);
+
+    if (rc)
+        return rc;
+    if (mr_context_text(context)) {
+        mr_text_take_over(context);
+        context->worker = NULL; /* no step: attempts stay, and nothing is new */
+        mr_context_commit(context);
+        context->worker = worker;
+    }
+    state = mr_state_unpack(context->state);
+    mr_stats_add(worker->member->stats, MR_STAT_put_back, 1);
+    return lost(worker, context,
+                mr_lease_release(worker->domain, mr_handle_index(context->handle), context,
+                                 state.attempts));
+}
+
+int mr_worker_fail(mr_worker *worker, mr_context *context, const char *why)
+{
+    int rc = check_held(worker, context);
+
+    if (rc)
+        return rc;
+    return lost(
+        worker, context,
+        mr_lease_fail(worker->domain, mr_handle_index(context->handle), context->state, why));
+}
+
+mr_domain *mr_worker_domain(mr_worker *worker)
+{
+    return worker->domain;
+}
+
+int mr_worker_index(const mr_worker *worker)
+{
+    return worker->member->index;
+}
