@@ -63,6 +63,40 @@ int mr_sampling_check(mr_sampling *sampling);
  * min_p with any top_k (Q1 and the limit of 255 are lifted) */
 int mr_sampling_check_request(mr_sampling *sampling);
 
+/* Which members of `values` were given: bits of `fields`. */
+enum mr_sampling_field {
+    MR_GIVEN_TOP_K = 1 << 0,
+    MR_GIVEN_TOP_P = 1 << 1,
+    MR_GIVEN_MIN_P = 1 << 2,
+    MR_GIVEN_TEMPERATURE = 1 << 3,
+    MR_GIVEN_FREQUENCY_PENALTY = 1 << 4,
+    MR_GIVEN_PRESENCE_PENALTY = 1 << 5,
+    MR_GIVEN_REPETITION_PENALTY = 1 << 6,
+    MR_GIVEN_MAX_NEW_TOKENS = 1 << 7,
+    MR_GIVEN_MIN_NEW_TOKENS = 1 << 8,
+    MR_GIVEN_SEED = 1 << 9,
+    MR_GIVEN_IGNORE_EOS = 1 << 10,
+    MR_GIVEN_DETOKENIZE = 1 << 11
+};
+
+typedef struct mr_sampling_given {
+    uint32_t fields;
+    uint32_t reserved;
+    mr_sampling values;
+} mr_sampling_given;
+
+/*
+ * mr_sampling_merge - what a request's parameters are when the model has defaults of its own
+ *
+ *   greedy  the model's do_sample is given and false: temperature 0 and top_k 1, over what else the
+ *           model gives; so a user who wants to sample must give both (Q3)
+ *
+ * The specification's defaults, over them the model's, over them the user's. Nothing is checked:
+ * mr_sampling_check() or mr_sampling_check_request() comes next. Neither input is written to (Q4).
+ */
+void mr_sampling_merge(mr_sampling *merged, const mr_sampling_given *model, bool greedy,
+                       const mr_sampling_given *user);
+
 #ifdef __cplusplus
 }
 #endif
