@@ -40,7 +40,7 @@ stage_format() { # clang-format agrees with each file
 stage_house() { # the rules of the house: layers, flags, no path of one's own machine
     local status=0 folder may
     while read -r folder may; do
-        ! grep -rnE --include='*.[ch]' '^ *# *include "' "$folder" | grep -vE "include \"($may)/" ||
+        ! grep -rnE --include='*.[ch]' '^ *# *include "' "$folder" | grep -vE "include \"(($may)/|config\.h\")" ||
             { echo "$folder/ may include only $may/ and <millrace/...>"; status=1; }
     done <<'END'
 ipc ipc
@@ -101,8 +101,9 @@ stage_cppcheck() { # cppcheck
 stage_tidy() { # clang-tidy; its findings once more at the end, without the reasoning
     local out=build/check/tidy.out
     need build lint
+    build_in build config.h
     sources c | xargs -P "$JOBS" -n 4 sh -c 'clang-tidy-14 --quiet "$@" -- \
-        -std=c17 -D_GNU_SOURCE -DPACKAGE_VERSION=\"0\" -I. -Iipc/include 2>/dev/null' tidy >$out ||
+        -std=c17 -D_GNU_SOURCE -I. -Iipc/include -Ibuild 2>/dev/null' tidy >$out ||
         { cat $out; grep -F ': error: ' $out | sort -u; return 1; }
 }
 
