@@ -1,0 +1,404 @@
+/*
+ * emission.c - what was committed by workers appears in the output exactly once
+ *
+ * The collector appends its bytes, then commits one journal record {length, n, n x {handle, tokens,
+ * bytes}} by one word (twin.h): the output's length and the marks of all contexts that the bytes
+ * belong to change together. Then the marks are copied to the slots, and slots whose final record
+ * is out become FREE. A successor does this again from the journal (it is idempotent: handles whose
+ * generation is over are skipped) before it appends anything. Model: tests/model/news.pml.
+ *
+ * Order of looking: news is cleared first, then the state is loaded, then the cursors: a state of
+ * DONE says that the cursors are final.
+ *
+ * Only the collector turns DONE into FREE, so the parameters and arrays of a context that it looks
+ * at stay what they are while it looks.
+ */
+#include "ipc/context.h"
+#include "ipc/error.h"
+#include "ipc/member.h"
+#include "ipc/news.h"
+#include "ipc/queue.h"
+#include "ipc/slot.h"
+#include "ipc/twin.h"
+#include <errno.h>
+#include <millrace/emission.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { JOURNAL_LENGTH, JOURNAL_COUNT, JOURNAL_PARTS, PART_WORDS = 3 };
+
+#define FINAL_BIT (UINT64_C(1) << 63) /* in a part's count of tokens */
+
+/* Where the search for log-probability records goes on, per slot. */
+typedef struct record_place {
+    mr_handle handle;
+    uint64_t at;
+    int64_t next; /* the first position that lies at or behind `at` */
+} record_place;
+
+struct mr_emission {
+    mr_member *member;
+    mr_domain *domain;
+    uint64_t length;
+    uint32_t look; /* slots in [look, slot_count) are still to be given once */
+    unsigned hints;
+    record_place *places;
+};
+
+/* ---- marks ---- */
+
+/* DONE -> FREE with the next generation, and tell the tokenizer. */
+static void free_slot(mr_domain *domain, uint32_t index)
+{
+    mr_slot *slot = &domain->slots[index];
+    uint64_t word = mr_slot_load(slot);
+    mr_state_parts state = mr_state_unpack(word);
+
+    if (state.state != MR_STATE_DONE)
+        return;
+    state = (mr_state_parts){.generation = (state.generation + 1) & MR_GENERATION_MASK,
+                             .state = MR_STATE_FREE};
+    if (mr_slot_change(slot, word, state))
+        mr_queue_push(domain, MR_QUEUE_FREE, index, state.generation);
+}
+
+static void apply_part(mr_domain *domain, mr_handle handle, uint64_t tokens, uint64_t bytes)
+{
+    uint32_t index = mr_handle_index(handle);
+    mr_slot *slot;
+    mr_state_parts state;
+
+    if (index >= domain->slot_count)
+        return;
+    slot = &domain->slots[index];
+    state = mr_state_unpack(mr_slot_load(slot));
+    if (state.generation != mr_handle_generation(handle) || state.state < MR_STATE_READY)
+        return;
+    atomic_store_explicit(&slot->emitted_tokens, tokens & ~FINAL_BIT, memory_order_relaxed);
+    atomic_store_explicit(&slot->emitted_bytes, bytes, memory_order_relaxed);
+    if (tokens & FINAL_BIT) {
+        atomic_store_explicit(&slot->emitted_final, 1, memory_order_release);
+        free_slot(domain, index);
+    }
+}
+
+static void apply_journal(mr_domain *domain, const int64_t *journal)
+{
+    for (int64_t i = 0; i < journal[JOURNAL_COUNT]; i++) {
+        const int64_t *part = &journal[JOURNAL_PARTS + i * PART_WORDS];
+
+        apply_part(domain, (uint64_t)part[0], (uint64_t)part[1], (uint64_t)part[2]);
+    }
+}
+
+int mr_emission_commit(mr_emission *emission, uint64_t length, const mr_emitted *parts,
+                       size_t count)
+{
+    mr_header *h = emission->domain->header;
+    int64_t journal[MR_JOURNAL_WORDS];
+
+    if (count > MR_MAX_EMITTED)
+        return mr_fail(E2BIG, "a commit of %zu parts is larger than %d", count, MR_MAX_EMITTED);
+    journal[JOURNAL_LENGTH] = (int64_t)length;
+    journal[JOURNAL_COUNT] = (int64_t)count;
+    for (size_t i = 0; i < count; i++) {
+        int64_t *part = &journal[JOURNAL_PARTS + i * PART_WORDS];
+
+        part[0] = (int64_t)parts[i].handle;
+        part[1] = (int64_t)(parts[i].tokens | (parts[i].final ? FINAL_BIT : 0));
+        part[2] = (int64_t)parts[i].bytes;
+    }
+    mr_twin_write(&h->journal_sequence, h->journal[0], MR_JOURNAL_WORDS, journal,
+                  JOURNAL_PARTS + count * PART_WORDS);
+    emission->length = length;
+    apply_journal(emission->domain, journal);
+    return 0;
+}
+
+/* ---- beginning ---- */
+
+static int read_journal(mr_emission *emission)
+{
+    mr_header *h = emission->domain->header;
+    int64_t journal[MR_JOURNAL_WORDS];
+
+    mr_twin_read(&h->journal_sequence, h->journal[0], MR_JOURNAL_WORDS, journal, MR_JOURNAL_WORDS);
+    if (journal[JOURNAL_COUNT] < 0 || journal[JOURNAL_COUNT] > MR_MAX_EMITTED)
+        return mr_fail(EBADMSG, "the journal of domain '%s' is corrupt: %lld parts",
+                       emission->domain->info.name, (long long)journal[JOURNAL_COUNT]);
+    emission->length = (uint64_t)journal[JOURNAL_LENGTH];
+    apply_journal(emission->domain, journal);
+    return 0;
+}
+
+int mr_emission_open(mr_emission **out, mr_member *member, mr_handle *suspect, unsigned *deaths)
+{
+    mr_domain *domain = mr_member_domain(member);
+    mr_emission *emission;
+    int rc;
+
+    if (member->role != MR_ROLE_COLLECTOR)
+        return mr_fail(EPERM, "only the collector emits");
+    emission = calloc(1, sizeof(*emission));
+    if (emission)
+        emission->places = calloc(domain->slot_count, sizeof(*emission->places));
+    if (!emission || !emission->places) {
+        mr_emission_close(emission);
+        return mr_fail(ENOMEM, "out of memory for %u slots", domain->slot_count);
+    }
+    emission->member = member;
+    emission->domain = domain;
+    if ((rc = read_journal(emission))) {
+        mr_emission_close(emission);
+        return rc;
+    }
+    *suspect = atomic_load_explicit(&domain->header->emission_death_at, memory_order_relaxed) - 1;
+    *deaths =
+        (unsigned)atomic_load_explicit(&domain->header->emission_deaths, memory_order_acquire);
+    *out = emission;
+    return 0;
+}
+
+void mr_emission_close(mr_emission *emission)
+{
+    if (!emission)
+        return;
+    free(emission->places);
+    free(emission);
+}
+
+uint64_t mr_emission_length(const mr_emission *emission)
+{
+    return emission->length;
+}
+
+/* ---- what comes next ---- */
+
+/* A slot that may have something: clears its news. False if it holds nothing accepted. */
+static bool take_news(mr_emission *emission, uint32_t index, const uint32_t *hint,
+                      mr_handle *handle)
+{
+    mr_slot *slot = &emission->domain->slots[index];
+    mr_state_parts state = mr_state_unpack(mr_slot_load(slot));
+
+    if (state.state < MR_STATE_READY || state.state >= MR_STATE_COUNT ||
+        (hint && !mr_hint_fits(*hint, index, state.generation)))
+        return false;
+    mr_news_take(slot);
+    *handle = mr_handle_make(index, state.generation);
+    return true;
+}
+
+static bool next_of_look(mr_emission *emission, mr_handle *handle)
+{
+    while (emission->look < emission->domain->slot_count)
+        if (take_news(emission, emission->look++, NULL, handle))
+            return true;
+    return false;
+}
+
+static void look_again_if_asked(mr_emission *emission)
+{
+    if (mr_queue_rescan_begin(emission->domain, MR_QUEUE_COLLECTOR))
+        emission->look = 0;
+}
+
+/* 0 or -EAGAIN, without waiting. */
+static int next_now(mr_emission *emission, mr_handle *handle)
+{
+    uint32_t index, hint;
+
+    if (++emission->hints % 64 == 0)
+        look_again_if_asked(emission);
+    if (next_of_look(emission, handle))
+        return 0;
+    while (!mr_queue_pop(emission->domain, MR_QUEUE_COLLECTOR, &index, &hint))
+        if (take_news(emission, index, &hint, handle))
+            return 0;
+    look_again_if_asked(emission);
+    return next_of_look(emission, handle) ? 0 : -EAGAIN;
+}
+
+int mr_emission_next(mr_emission *emission, mr_handle *handle, int timeout)
+{
+    uint64_t end = timeout > 0 ? mr_monotonic_ns() + (uint64_t)timeout * 1000000 : 0;
+
+    while (next_now(emission, handle)) {
+        uint64_t now = mr_monotonic_ns();
+
+        atomic_store_explicit(&emission->domain->header->emitting, 0, memory_order_relaxed);
+        if (!mr_member_alive(emission->member))
+            return mr_fail(ESHUTDOWN, "domain '%s' ends", emission->domain->info.name);
+        if (timeout >= 0 && now >= end)
+            return -EAGAIN;
+        if (mr_queue_spin(emission->domain, MR_QUEUE_COLLECTOR))
+            continue;
+        mr_stats_add(emission->member->stats, MR_STAT_sleeps, 1);
+        mr_queue_sleep(emission->domain, MR_QUEUE_COLLECTOR, (unsigned)emission->member->index,
+                       timeout < 0 ? -1 : (int)((end - now) / 1000000) + 1);
+    }
+    return 0;
+}
+
+int mr_emission_fd(const mr_emission *emission)
+{
+    return emission->domain->eventfds[MR_QUEUE_COLLECTOR];
+}
+
+int mr_emission_arm(mr_emission *emission)
+{
+    unsigned index = (unsigned)emission->member->index;
+
+    mr_queue_unwatch(emission->domain, MR_QUEUE_COLLECTOR, index);
+    return mr_queue_watch(emission->domain, MR_QUEUE_COLLECTOR, index);
+}
+
+/* ---- looking ---- */
+
+/* The slot of a handle, with its state; NULL when the handle's time is over. */
+static mr_slot *slot_of(const mr_emission *emission, mr_handle handle, mr_state_parts *state)
+{
+    uint32_t index = mr_handle_index(handle);
+
+    if (index >= emission->domain->slot_count)
+        return NULL;
+    *state = mr_state_unpack(mr_slot_load(&emission->domain->slots[index]));
+    return state->generation == mr_handle_generation(handle) && state->state >= MR_STATE_READY
+               ? &emission->domain->slots[index]
+               : NULL;
+}
+
+static mr_bytes bytes_at(const mr_domain *domain, const mr_range *range)
+{
+    return (mr_bytes){(const char *)domain->data + range->offset, range->bytes};
+}
+
+static void view_request(const mr_domain *domain, const mr_slot *slot, mr_view *view)
+{
+    const mr_params *p = &slot->params;
+
+    view->kind = p->kind;
+    view->choice = p->choice;
+    view->choices = p->choices;
+    view->ordinal = atomic_load_explicit(&slot->ordinal, memory_order_relaxed);
+    view->input_end = atomic_load_explicit(&slot->input_end, memory_order_relaxed);
+    view->accepted = p->accepted;
+    view->prompt_length = p->original_prompt;
+    view->request_id = bytes_at(domain, &p->request_id);
+    view->model_name = bytes_at(domain, &p->model_name);
+    view->reply = bytes_at(domain, &p->reply);
+    view->want_log_probabilities = p->want_log_probabilities;
+    view->log_probabilities = p->log_probabilities;
+    view->log_probabilities_echo = p->log_probabilities_echo;
+    view->sampling = &p->sampling;
+}
+
+static void view_marks(const mr_slot *slot, mr_view *view)
+{
+    view->emitted_final =
+        (uint32_t)atomic_load_explicit(&slot->emitted_final, memory_order_relaxed);
+    view->emitted_tokens = atomic_load_explicit(&slot->emitted_tokens, memory_order_relaxed);
+    view->emitted_bytes = atomic_load_explicit(&slot->emitted_bytes, memory_order_relaxed);
+}
+
+static int view_progress(const mr_domain *domain, const mr_slot *slot, mr_view *view)
+{
+    const mr_params *p = &slot->params;
+    int64_t cursors[MR_CURSOR_WORDS];
+
+    mr_twin_read(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS, cursors, MR_CURSOR_WORDS);
+    view->cancel = (uint32_t)atomic_load_explicit(&slot->cancel, memory_order_relaxed);
+    view->status = (uint32_t)cursors[MR_CURSOR_STATUS];
+    view->resets = (uint32_t)cursors[MR_CURSOR_RESETS];
+    view->failed = cursors[MR_CURSOR_FAILURE] != 0;
+    if (view->failed)
+        view->failure = (mr_bytes){slot->failure, strnlen(slot->failure, sizeof(slot->failure))};
+    if (p->kind == MR_KIND_REFUSAL)
+        return 0;
+    if (cursors[MR_CURSOR_LENGTH] < p->original_prompt || cursors[MR_CURSOR_LENGTH] > p->capacity)
+        return mr_fail(EBADMSG, "slot %u is corrupt: %lld tokens, room for %lld",
+                       mr_handle_index(view->handle), (long long)cursors[MR_CURSOR_LENGTH],
+                       (long long)p->capacity);
+    view->tokens.ids = (const int64_t *)(const void *)(domain->data + p->tokens.offset);
+    view->tokens.count = (size_t)cursors[MR_CURSOR_LENGTH];
+    view->last_token = cursors[MR_CURSOR_LAST];
+    return 0;
+}
+
+int mr_emission_view(mr_emission *emission, mr_handle handle, mr_view *view)
+{
+    mr_state_parts state;
+    const mr_slot *slot = slot_of(emission, handle, &state); /* the state before the cursors */
+    int rc;
+
+    if (!slot)
+        return mr_fail(ESTALE, "the context of handle %llx has ended", (unsigned long long)handle);
+    atomic_store_explicit(&emission->domain->header->emitting, handle + 1, memory_order_relaxed);
+    *view = (mr_view){.handle = handle, .done = state.state == MR_STATE_DONE};
+    if ((rc = mr_context_check_params(emission->domain, slot, &slot->params)))
+        return rc;
+    view_request(emission->domain, slot, view);
+    view_marks(slot, view);
+    return view_progress(emission->domain, slot, view);
+}
+
+int mr_emission_choice(mr_emission *emission, mr_handle of, uint32_t choice, mr_handle *handle)
+{
+    mr_state_parts state;
+    const mr_slot *slot = slot_of(emission, of, &state);
+    uint64_t ordinal;
+
+    if (!slot)
+        return mr_fail(ESTALE, "the context of handle %llx has ended", (unsigned long long)of);
+    ordinal = atomic_load_explicit(&slot->ordinal, memory_order_relaxed);
+    for (uint32_t i = 0; i < emission->domain->slot_count; i++) {
+        const mr_slot *other = &emission->domain->slots[i];
+
+        state = mr_state_unpack(mr_slot_load(other));
+        if (state.state < MR_STATE_READY ||
+            atomic_load_explicit(&other->ordinal, memory_order_relaxed) != ordinal ||
+            (uint32_t)atomic_load_explicit(&other->choice, memory_order_relaxed) != choice)
+            continue;
+        *handle = mr_handle_make(i, state.generation);
+        return 0;
+    }
+    return -EAGAIN;
+}
+
+int mr_emission_logprobs(mr_emission *emission, mr_handle handle, int64_t position,
+                         mr_logprobs *logprobs, mr_logprob *entries, size_t room,
+                         mr_top_logprob *tops, size_t top_room)
+{
+    mr_state_parts state;
+    const mr_slot *slot = slot_of(emission, handle, &state);
+    int64_t cursors[MR_CURSOR_WORDS];
+    record_place *place;
+    uint64_t used;
+    int rc;
+
+    if (!slot)
+        return mr_fail(ESTALE, "the context of handle %llx has ended", (unsigned long long)handle);
+    mr_twin_read(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS, cursors, MR_CURSOR_WORDS);
+    used = (uint64_t)cursors[MR_CURSOR_RECORDS];
+    if (used > slot->params.records.bytes)
+        used = slot->params.records.bytes;
+    place = &emission->places[mr_handle_index(handle)];
+    if (place->handle != handle || position < place->next)
+        *place = (record_place){.handle = handle};
+    rc = mr_records_find(emission->domain->data + slot->params.records.offset, used, &place->at,
+                         position, logprobs, entries, room, tops, top_room);
+    if (!rc)
+        place->next = position;
+    return rc;
+}
+
+void mr_emission_stop(mr_emission *emission, mr_handle handle)
+{
+    mr_state_parts state;
+    mr_slot *slot = slot_of(emission, handle, &state);
+    uint64_t none = MR_CANCEL_NONE;
+
+    if (slot)
+        atomic_compare_exchange_strong_explicit(&slot->cancel, &none, MR_CANCEL_STOPPED,
+                                                memory_order_acq_rel, memory_order_relaxed);
+}
