@@ -9,10 +9,10 @@
  *
  *     tokenizer  PROCESS_INPUT_FD   the requests: a file or a stream
  *                PROCESS_SPOOL_FD   only if the input can't be read twice: a file to keep it in
- *     collector  PROCESS_OUTPUT_FD  where the answers go
- *                PROCESS_SPOOL_FD   only if the output can't be cut: a file that is sent on from;
- *                                   its open file description is the supervisor's, so its offset
- *                                   outlives this process
+ *                PROCESS_RELAY_..._FD  besides, if it isn't a pipe: the ends of one before the
+ * spool collector  PROCESS_OUTPUT_FD  where the answers go PROCESS_SPOOL_FD   only if the output
+ * can't be cut: a file that is sent on from; its open file description is the supervisor's, so its
+ * offset outlives this process
  *
  * All else that they must know stands in the domain's note (note.h).
  */
@@ -22,12 +22,19 @@
 #include "runtime/note.h"
 #include <millrace/member.h>
 
-enum { PROCESS_INPUT_FD = 3, PROCESS_OUTPUT_FD = 3, PROCESS_SPOOL_FD = 4 };
+enum {
+    PROCESS_INPUT_FD = 3,
+    PROCESS_OUTPUT_FD = 3,
+    PROCESS_SPOOL_FD = 4,
+    PROCESS_RELAY_READ_FD = 5,
+    PROCESS_RELAY_WRITE_FD = 6
+};
 
 /* How a member ends tells the supervisor what to do about it. Any other end is a death: the place
  * is swept and the process started anew. Workers keep to the same. */
 enum process_exit {
-    PROCESS_DONE = 0,         /* it was told to leave */
+    PROCESS_DONE = 0,         /* it was told to leave, or has nothing more to do */
+    PROCESS_FAILED = 1,       /* an error that may go away: a death like any other */
     PROCESS_IMPOSSIBLE = 2,   /* it would fail again in the same way, and has said why */
     PROCESS_MODEL_CHANGED = 3 /* the model file is no longer what it was */
 };

@@ -1,0 +1,35 @@
+/*
+ * model.h - what the tokenizer takes from the model file: vocabulary, encoder, chat template
+ *
+ * Constant once loaded, except for the encoder and the rendered chat, which are for one thread.
+ */
+#ifndef RUNTIME_TOKENIZER_MODEL_H
+#define RUNTIME_TOKENIZER_MODEL_H
+
+#include "runtime/tokenizer/refusal.h"
+#include "runtime/tokenizer/request.h"
+
+struct model {
+    vocabulary *vocab;
+    encoder *coder;
+    chat_template *chat; /* NULL: the file has none that is known; then `chat_error` says why */
+    chat_prompt rendered;
+    char chat_error[256];
+};
+
+/* model_load - 0, or -EINVAL with a sentence in `error`; model_free() must follow either way */
+int model_load(struct model *model, const char *path, char *error, size_t error_size);
+void model_free(struct model *model);
+
+/*
+ * model_encode - the tokens of a request's prompt
+ *
+ *   limit   most tokens that a prompt may have
+ *   tokens  out: valid until the next call, or as long as the request
+ *
+ * False with *refusal filled.
+ */
+bool model_encode(struct model *model, const struct request *request, size_t limit,
+                  mr_tokens *tokens, struct refusal *refusal);
+
+#endif
