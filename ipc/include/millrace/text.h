@@ -80,7 +80,9 @@ enum mr_text_error {
     MR_TEXT_CAPACITY, /* the request's room for tokens or records is used up: -ENOSPC */
     MR_TEXT_RESERVED, /* a mutation inside a reserve scope */
     MR_TEXT_MERGE_EMPTY,
-    MR_TEXT_MERGE_MIXED
+    MR_TEXT_MERGE_MIXED,
+    MR_TEXT_TOKENS_NDIM,
+    MR_TEXT_TOKENS_DTYPE
 };
 
 /* ---- views and lengths ---- */
@@ -188,6 +190,29 @@ int mr_text_to_generation_output(mr_text *text, mr_text_output *output);
 int mr_text_output_logprobs(const mr_text *text, size_t i, int64_t *position, mr_logprobs *logprobs,
                             mr_logprob *entries, size_t room, mr_top_logprob *tops,
                             size_t top_room);
+
+/* TextGenerationOutput: a piece of a request's output that stands for itself. */
+typedef struct mr_generation {
+    mr_bytes request_id;
+    mr_tokens tokens;
+    enum mr_status final_status; /* now; done is what isn't MR_ACTIVE */
+    bool has_logprobs;           /* false: none, which isn't the same as an empty list */
+    const mr_logprobs *logprobs;
+    size_t logprob_count;
+} mr_generation;
+
+/*
+ * mr_generation_merge - pieces of one request as one: id of the first, status of the last
+ *
+ *   tokens, records  room for all tokens and log-probability records of the parts, which *merged
+ *                    points to; what the records point to stays the parts'
+ *
+ * Returns 0, -EINVAL (MR_TEXT_MERGE_EMPTY; MR_TEXT_MERGE_MIXED: only some have log-probabilities,
+ * which does happen, as positions without a record are skipped), -ENOSPC.
+ */
+int mr_generation_merge(const mr_generation *parts, size_t count, int64_t *tokens,
+                        size_t token_room, mr_logprobs *records, size_t record_room,
+                        mr_generation *merged);
 
 /* ---- several contexts at once ---- */
 
