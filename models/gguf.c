@@ -31,7 +31,7 @@
 enum {
     MAX_PAIRS = 1 << 16,     /* real files have some dozens */
     MAX_TENSORS = 1 << 18,   /* the largest mixtures of experts have tens of thousands */
-    MAX_STRUCTURE = 1 << 30, /* bytes before the weights; real ones: some MB of vocabulary */
+    MAX_STRUCTURE = 1 << 28, /* bytes before the weights; real ones: some MB of vocabulary */
     MAX_ALIGNMENT = 1 << 16, /* a larger one than a page can't be had from a mapping anyway */
     DEFAULT_ALIGNMENT = 32,
     SAMPLE = 1024, /* bytes of a tensor's beginning, middle and end that the fingerprint covers */
@@ -141,13 +141,19 @@ static bool check_booleans(cursor *at, const unsigned char *bytes, uint64_t coun
     return true;
 }
 
-static bool take_strings(cursor *at, gguf_array *array)
+static bool within_limit(cursor *at, gguf_text name)
+{
+    return at->offset <= MAX_STRUCTURE ||
+           fail(at, "its '%s' reaches past the limit of %d bytes", shown(name).text, MAX_STRUCTURE);
+}
+
+static bool take_strings(cursor *at, gguf_array *array, gguf_text key)
 {
     gguf_text text;
 
     array->bytes = at->file->base + at->offset;
     for (uint64_t i = 0; i < array->count; i++)
-        if (!take_text(at, &text, "array of strings"))
+        if (!take_text(at, &text, "array of strings") || !within_limit(at, key))
             return false;
     array->size = (size_t)(at->file->base + at->offset - array->bytes);
     return true;
@@ -161,7 +167,7 @@ static bool take_array(cursor *at, gguf_value *value)
     if (!take_u32(at, &array->type, "array type") || !take_u64(at, &array->count, "array length"))
         return false;
     if (array->type == GGUF_VALUE_STRING)
-        return take_strings(at, array);
+        return take_strings(at, array, value->key);
     element = gguf_value_size(array->type);
     if (element == 0)
         return fail(at,
@@ -207,12 +213,7 @@ static bool take_pair(cursor *at, gguf_value *value)
         return false;
     if (value->key.length == 0)
         return fail(at, "its key at byte %zu is empty; the file is damaged", start);
-    if (!take_value(at, value))
-        return false;
-    if (at->offset > MAX_STRUCTURE)
-        return fail(at, "its key '%s' reaches past the limit of %d bytes for metadata",
-                    shown(value->key).text, MAX_STRUCTURE);
-    return true;
+    return take_value(at, value) && within_limit(at, value->key);
 }
 
 /* Room for one more element; grows with what was read, never with what the file claims. */
@@ -320,10 +321,7 @@ static bool take_tensor(cursor *at, gguf_tensor *tensor, uint64_t *offset)
                     "its tensor '%s' of type %s has rows of %" PRIu64 " elements, which are not "
                     "whole blocks or too many",
                     shown(tensor->name).text, gguf_type_name(tensor->type), tensor->dims[0]);
-    if (at->offset > MAX_STRUCTURE)
-        return fail(at, "its tensor '%s' is described past the limit of %d bytes",
-                    shown(tensor->name).text, MAX_STRUCTURE);
-    return true;
+    return within_limit(at, tensor->name);
 }
 
 static bool place(cursor *at, gguf_tensor *tensor, uint64_t offset, size_t section,
