@@ -33,10 +33,12 @@ enum {
 /* How a member ends tells the supervisor what to do about it. Any other end is a death: the place
  * is swept and the process started anew. Workers keep to the same. */
 enum process_exit {
-    PROCESS_DONE = 0,         /* it was told to leave, or has nothing more to do */
-    PROCESS_FAILED = 1,       /* an error that may go away: a death like any other */
-    PROCESS_IMPOSSIBLE = 2,   /* it would fail again in the same way, and has said why */
-    PROCESS_MODEL_CHANGED = 3 /* the model file is no longer what it was */
+    PROCESS_DONE = 0,          /* it was told to leave, or has nothing more to do */
+    PROCESS_FAILED = 1,        /* an error that may go away: a death like any other */
+    PROCESS_IMPOSSIBLE = 2,    /* it would fail again in the same way, and has said why */
+    PROCESS_MODEL_CHANGED = 3, /* the model file is no longer what it was */
+    PROCESS_OUTPUT_CLOSED = 4, /* nobody reads the answers any more */
+    PROCESS_INPUT_BROKEN = 5 /* the requests can't be read to their end; those read are taken in */
 };
 
 struct process {

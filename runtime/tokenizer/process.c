@@ -28,6 +28,7 @@ struct tokenizer {
     struct lines *lines;
     mr_intake *intake;
     mr_intake_mark mark; /* as this process moves it */
+    bool broken;         /* the input can't be read to its end */
     unsigned deaths;     /* of predecessors, at the line behind the mark as it was found */
 };
 
@@ -142,6 +143,14 @@ static void take_skipped(struct tokenizer *tokenizer, const struct line *line)
     source_release(tokenizer->source, line->end - 1);
 }
 
+static int input_broken(struct tokenizer *tokenizer, int error)
+{
+    log_error("cannot read the input behind line %llu: %s",
+              (unsigned long long)tokenizer->mark.ordinal, strerror(-error));
+    tokenizer->broken = true;
+    return ADMIT_DRAINED;
+}
+
 /* take_all - until the input's end (ADMIT_DRAINED too) or a stop; an enum admit_result or -errno */
 static int take_all(struct tokenizer *tokenizer)
 {
@@ -152,10 +161,8 @@ static int take_all(struct tokenizer *tokenizer)
         kind = lines_next(tokenizer->lines, &line);
         if (kind == LINES_END)
             return ADMIT_DRAINED;
-        if (kind < 0) {
-            log_error("cannot read the input: %s", strerror(-kind));
-            return ADMIT_DRAINED;
-        }
+        if (kind < 0)
+            return input_broken(tokenizer, kind);
         if (kind == LINES_SKIPPED)
             take_skipped(tokenizer, &line);
         else if (kind != LINES_WAIT && (result = take_record(tokenizer, kind, &line)) != ADMIT_DONE)
@@ -171,9 +178,11 @@ static int run(struct tokenizer *tokenizer)
         return PROCESS_IMPOSSIBLE;
     if (mr_intake_finished(tokenizer->intake))
         return PROCESS_DONE;
-    if (open_input(tokenizer) < 0)
+    result = look_at_phase(tokenizer);
+    if (result == ADMIT_DONE && open_input(tokenizer) < 0)
         return PROCESS_IMPOSSIBLE;
-    result = take_all(tokenizer);
+    if (result == ADMIT_DONE)
+        result = take_all(tokenizer);
     if (result < 0) {
         log_error("line %llu could not be taken in: %s",
                   (unsigned long long)tokenizer->mark.ordinal + 1, mr_error());
@@ -181,7 +190,7 @@ static int run(struct tokenizer *tokenizer)
     }
     if (result == ADMIT_DRAINED)
         mr_intake_finish(tokenizer->intake);
-    return PROCESS_DONE;
+    return tokenizer->broken ? PROCESS_INPUT_BROKEN : PROCESS_DONE;
 }
 
 int tokenizer_main(int argc, char **argv)

@@ -1,0 +1,59 @@
+/*
+ * main.c - the millrace program: which verb was asked for
+ *
+ * `tokenizer` and `collector` are for the supervisor alone; see process.h.
+ */
+#include "runtime/process.h"
+#include "runtime/supervisor/run.h"
+#include <stdio.h>
+#include <string.h>
+
+static int help_main(int argc, char **argv);
+
+static int version_main(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    printf("millrace %s\n", mr_version());
+    return 0;
+}
+
+static const struct verb {
+    const char *name;
+    int (*main)(int argc, char **argv);
+    const char *help; /* NULL: hidden */
+} verbs[] = {
+    {"run", run_main, "answer the requests of a file or stream"},
+    {"help", help_main, "this text"},
+    {"version", version_main, "the version of the program"},
+    {"--help", help_main, NULL},
+    {"-h", help_main, NULL},
+    {"--version", version_main, NULL},
+    {"tokenizer", tokenizer_main, NULL},
+    {"collector", collector_main, NULL},
+};
+
+enum { VERBS = sizeof(verbs) / sizeof(verbs[0]) };
+
+static int help_main(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    puts("usage: millrace VERB [ARGUMENT...]\n\nverbs, each with --help:");
+    for (int i = 0; i < VERBS; i++)
+        if (verbs[i].help != NULL)
+            printf("  %-8s %s\n", verbs[i].name, verbs[i].help);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    for (int i = 0; argc > 1 && i < VERBS; i++)
+        if (strcmp(argv[1], verbs[i].name) == 0)
+            return verbs[i].main(argc - 1, argv + 1);
+    if (argc > 1)
+        fprintf(stderr, "millrace: '%s' is no verb; see 'millrace help'\n", argv[1]);
+    else
+        fputs("millrace: no verb is given; see 'millrace help'\n", stderr);
+    return 2;
+}

@@ -1,0 +1,131 @@
+/*
+ * geometry.c - how large a domain is made for a model
+ *
+ * The arena has room for every slot at its longest, and besides for log-probabilities with all
+ * alternatives in one slot of eight. Requests that want more wait for each other; one that could
+ * never fit is refused at admission.
+ */
+#include "runtime/supervisor/geometry.h"
+#include "models/gguf.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+enum {
+    DEFAULT_SLOTS = 64,
+    DEFAULT_MAX_LEN = 8192,
+    SLOT_BYTES = 16 << 10, /* of a context besides its tokens: ids, stop strings, echoed prompt */
+    TOKEN_BYTES = 16,      /* a token's, with what is kept of the step that made it */
+    LOGPROB_BYTES = 416,   /* a token's record with 20 alternatives */
+    LOGPROB_SLOTS_OF = 8
+};
+
+static void read_context_length(struct model_facts *facts, const gguf *file)
+{
+    char key[160];
+    gguf_text architecture;
+    if (!gguf_string(file, "general.architecture", &architecture) || architecture.length > 64)
+        return;
+    snprintf(key, sizeof(key), "%.*s.context_length", (int)architecture.length, architecture.bytes);
+    if (!gguf_u64(file, key, &facts->context_length))
+        facts->context_length = 0;
+}
+
+int model_facts_read(struct model_facts *facts, const char *path)
+{
+    char why[512];
+    gguf_array tokens;
+    gguf *file = gguf_open(path, why, sizeof(why));
+    *facts = (struct model_facts){0};
+    if (file == NULL) {
+        log_error("%s", why);
+        return -EINVAL;
+    }
+    facts->fingerprint = gguf_fingerprint(file);
+    read_context_length(facts, file);
+    if (gguf_get_array(file, "tokenizer.ggml.tokens", &tokens))
+        facts->vocabulary = tokens.count;
+    gguf_close(file);
+    if (facts->vocabulary > 0 && facts->vocabulary <= INT32_MAX)
+        return 0;
+    log_error("cannot use model '%s': it has no tokens ('tokenizer.ggml.tokens'); fetch one that "
+              "was made for text",
+              path);
+    return -EINVAL;
+}
+
+static uint64_t arena_for(uint64_t slots, uint64_t max_len)
+{
+    uint64_t with_logprobs = (slots + LOGPROB_SLOTS_OF - 1) / LOGPROB_SLOTS_OF;
+    return slots * (SLOT_BYTES + max_len * TOKEN_BYTES) + with_logprobs * max_len * LOGPROB_BYTES;
+}
+
+static uint32_t length_for(const struct run_options *options, const struct model_facts *facts)
+{
+    uint64_t of_model = facts->context_length > 0 ? facts->context_length : DEFAULT_MAX_LEN;
+    if (options->max_len > 0)
+        return options->max_len;
+    return (uint32_t)(of_model < DEFAULT_MAX_LEN ? of_model : DEFAULT_MAX_LEN);
+}
+
+static uint64_t size_with(mr_domain_options *domain, uint64_t slots)
+{
+    domain->slots = (uint32_t)slots;
+    domain->arena_bytes = arena_for(slots, domain->max_length);
+    return mr_domain_size(domain);
+}
+
+/* choose_slots - fewer than the default where /dev/shm is small, so that half of it stays free */
+static void choose_slots(mr_domain_options *domain, uint64_t free_bytes)
+{
+    uint64_t slots = DEFAULT_SLOTS;
+    while (slots > 1 && free_bytes > 0 && size_with(domain, slots) > free_bytes / 2)
+        slots /= 2;
+    size_with(domain, slots);
+}
+
+/* use_memory - the size that the user gave, all of it */
+static int use_memory(mr_domain_options *domain, uint64_t memory)
+{
+    uint64_t rest = mr_domain_size(domain) - domain->arena_bytes;
+    if (memory < rest + SLOT_BYTES + (uint64_t)domain->max_length * TOKEN_BYTES) {
+        log_error("option '--memory' gives %" PRIu64 " bytes, but %" PRIu64
+                  " are needed for %u slots and one context of %u tokens; give more, or ask for "
+                  "fewer slots or shorter contexts",
+                  memory, rest + SLOT_BYTES + (uint64_t)domain->max_length * TOKEN_BYTES,
+                  domain->slots, domain->max_length);
+        return -EINVAL;
+    }
+    domain->arena_bytes = memory - rest;
+    return 0;
+}
+
+int geometry_choose(mr_domain_options *domain, const struct run_options *options,
+                    const struct model_facts *facts, uint64_t free_bytes)
+{
+    domain->max_length = length_for(options, facts);
+    if (facts->context_length > 0 && domain->max_length > facts->context_length) {
+        log_error(
+            "option '--max-len' is %u, but the model was made for contexts of at most %" PRIu64
+            " tokens",
+            domain->max_length, facts->context_length);
+        return -EINVAL;
+    }
+    domain->vocabulary = (uint32_t)facts->vocabulary;
+    domain->model_fingerprint = facts->fingerprint;
+    if (options->slots > 0)
+        size_with(domain, options->slots);
+    else
+        choose_slots(domain, options->memory > 0 ? options->memory * 2 : free_bytes);
+    return options->memory > 0 ? use_memory(domain, options->memory) : 0;
+}
+
+uint64_t geometry_free_bytes(void)
+{
+    struct statvfs status;
+    if (statvfs("/dev/shm", &status) < 0)
+        return 0;
+    return (uint64_t)status.f_bavail * status.f_frsize;
+}
