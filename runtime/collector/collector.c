@@ -58,7 +58,7 @@ static mr_bytes bytes_of(const char *text)
 
 /* ---- the batch ---- */
 
-static struct followed *followed_of(struct collector *collector, mr_handle handle)
+static struct followed *followed_of(const struct collector *collector, mr_handle handle)
 {
     return &collector->followed[handle & SLOT_MASK];
 }
@@ -156,6 +156,13 @@ static int put_piece(struct collector *collector, struct followed *followed, con
     return collector->record.error;
 }
 
+/* is_lost - whether its failure leaves the request without an answer. A text that a stop string had
+ * ended before needs nothing more, and whether its worker stopped in time must not matter. */
+static bool is_lost(const struct collector *collector, const mr_view *view)
+{
+    return view->failed && !followed_of(collector, view->handle)->text.stopped;
+}
+
 /* follow - bring the text of a context up to the snapshot, and emit what is new of a stream */
 static int follow(struct collector *collector, const mr_view *view)
 {
@@ -163,7 +170,7 @@ static int follow(struct collector *collector, const mr_view *view)
     struct reply reply;
     int error;
     followed_use(followed, view->handle);
-    if (view->kind != MR_KIND_TEXT || view->failed || is_poison(collector, view) ||
+    if (view->kind != MR_KIND_TEXT || is_poison(collector, view) ||
         (followed->known && !followed->wanted) || reply_decode(&reply, view->reply) < 0)
         return 0;
     followed_note(followed, &reply);
@@ -216,7 +223,7 @@ static bool trouble_of(const struct collector *collector, unsigned choices, mr_b
         return true;
     }
     for (unsigned i = 0; i < choices; i++) {
-        if (!collector->views[i].failed)
+        if (!is_lost(collector, &collector->views[i]))
             continue;
         *code = bytes_of("worker_failed");
         *message = collector->views[i].failure;
@@ -327,9 +334,9 @@ static int look_at(struct collector *collector, mr_handle handle)
             put_final(collector, &view);
         return error;
     }
-    if (view.failed || is_poison(collector, &view))
-        stop_others(collector, &view);
     error = follow(collector, &view);
+    if (is_lost(collector, &view) || is_poison(collector, &view))
+        stop_others(collector, &view);
     return error == 0 && view.done ? answer(collector, &view) : error;
 }
 

@@ -6,6 +6,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+
+/* Whole characters, none of them NUL: many readers of JSON take no NUL in a key. */
+static bool is_plain(gguf_text text)
+{
+    return utf8_valid(text.bytes, text.length) == text.length &&
+           memchr(text.bytes, '\0', text.length) == NULL;
+}
 
 /* put_token - a token as a string of its own */
 static void put_token(struct record *record, const struct logprob_range *range, int64_t token)
@@ -16,7 +24,7 @@ static void put_token(struct record *record, const struct logprob_range *range, 
     if (text.bytes == NULL) {
         snprintf(byte, sizeof(byte), "token_id:%" PRId64, token);
         record_raw(record, byte);
-    } else if (utf8_valid(text.bytes, text.length) == text.length) {
+    } else if (is_plain(text)) {
         record_escaped(record, (mr_bytes){text.bytes, text.length});
     } else {
         record_raw(record, "bytes:");

@@ -5,9 +5,10 @@
  * Completions: {tokens, token_logprobs, top_logprobs, text_offset}, with echo also the prompt's
  * tokens. text_offset counts the code points of the text that are complete before the token.
  *
- * A token is written as its bytes; one whose bytes are no whole characters as "bytes:\xe2\x80" (so
- * that no two tokens look alike), one outside of the vocabulary as "token_id:7". A position for
- * which the worker gave nothing has null (completions) or -9999.0 and no alternatives (chat).
+ * A token is written as its bytes; one whose bytes are no whole characters, or hold a NUL, as
+ * "bytes:\xe2\x80" (so that no two tokens look alike), one outside of the vocabulary as
+ * "token_id:7". A position for which the worker gave nothing has null (completions) or -9999.0 and
+ * no alternatives (chat).
  */
 #ifndef RUNTIME_COLLECTOR_LOGPROBS_H
 #define RUNTIME_COLLECTOR_LOGPROBS_H

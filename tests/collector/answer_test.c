@@ -210,6 +210,20 @@ START_TEST(log_probabilities_of_a_chat_have_bytes)
 }
 END_TEST
 
+START_TEST(a_token_with_a_nul_is_written_by_its_bytes)
+{
+    struct reply reply = reply_of(ENDPOINT_COMPLETION, REPLY_LOGPROBS);
+    struct choice choice;
+    CHOICE(&choice, 0, 0);
+    reply.top_logprobs = 0;
+    write_answer(&reply, &choice.view, 1);
+    expect_behind("\"tokens\":", "[\"bytes:\\\\x00\"],\"token_logprobs\":[-0.5],\"top_logprobs\":["
+                                 "{\"bytes:\\\\x00\":-0.5}],\"text_offset\":[0]},"
+                                 "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":2,"
+                                 "\"completion_tokens\":1,\"total_tokens\":3}}},\"error\":null}\n");
+}
+END_TEST
+
 START_TEST(a_position_without_log_probabilities_is_told_apart)
 {
     struct reply reply = reply_of(ENDPOINT_CHAT, REPLY_LOGPROBS);
@@ -312,6 +326,7 @@ int main(void)
     tcase_add_test(tests, choices_stand_in_one_record_and_the_prompt_counts_once);
     tcase_add_test(tests, stop_wins_over_length_and_cuts_everything);
     tcase_add_test(tests, log_probabilities_of_a_chat_have_bytes);
+    tcase_add_test(tests, a_token_with_a_nul_is_written_by_its_bytes);
     tcase_add_test(tests, a_position_without_log_probabilities_is_told_apart);
     tcase_add_test(tests, an_echo_has_the_prompts_log_probabilities);
     tcase_add_test(tests, offsets_behind_an_echoed_text_count_that_text);

@@ -1,0 +1,293 @@
+/*
+ * Tests of the collector as a whole, with a tokenizer and two workers as threads of one process
+ */
+#include "runtime/collector/collector.h"
+#include "tests/collector/mill.h"
+#include "tests/collector/words.h"
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { WORKERS = 2 };
+
+struct mill {
+    const struct mill_plan *plan;
+    mr_domain *domain;
+    int target;
+    int spool;
+    int result; /* of the collector */
+    pthread_t tokenizer;
+    pthread_t workers[WORKERS];
+    pthread_t collector;
+};
+
+static mr_member *join(struct mill *mill, enum mr_role role)
+{
+    const mr_member_options options = {.size = sizeof(options), .role = role, .name = "test"};
+    mr_member *member = NULL;
+    ck_assert_msg(mr_member_join(&member, mill->domain, &options) == 0, "%s", mr_error());
+    return member;
+}
+
+static void *tokenizer_thread(void *self)
+{
+    struct mill *mill = self;
+    mr_member *member = join(mill, MR_ROLE_TOKENIZER);
+    ck_assert_int_eq(mill_tokenizer(member, mill->plan), 0);
+    mr_member_leave(member);
+    return NULL;
+}
+
+static void *worker_thread(void *self)
+{
+    struct mill *mill = self;
+    const mr_worker_options options = {
+        .size = sizeof(options), .capacity = 4, .fingerprint = "hash"};
+    mr_worker *worker;
+    ck_assert_int_eq(mr_worker_join(&worker, mill->domain, &options), 0);
+    ck_assert_int_eq(mill_worker(worker), 0);
+    mr_worker_leave(worker);
+    return NULL;
+}
+
+static void *collector_thread(void *self)
+{
+    struct mill *mill = self;
+    mr_member *member = join(mill, MR_ROLE_COLLECTOR);
+    const struct collector_options options = {member, words, mill->target, mill->spool};
+    mill->result = collector_run(&options);
+    mr_member_leave(member);
+    return NULL;
+}
+
+static void mill_start(struct mill *mill, const struct mill_plan *plan, int target, int spool)
+{
+    mr_domain_options options = mill_domain(plan);
+    char name[32];
+    snprintf(name, sizeof(name), "collector-%d", (int)getpid());
+    signal(SIGPIPE, SIG_IGN);
+    *mill = (struct mill){.plan = plan, .target = target, .spool = spool};
+    ck_assert_msg(mr_domain_create(&mill->domain, name, &options) == 0, "%s", mr_error());
+    ck_assert_int_eq(pthread_create(&mill->tokenizer, NULL, tokenizer_thread, mill), 0);
+    for (int i = 0; i < WORKERS; i++)
+        ck_assert_int_eq(pthread_create(&mill->workers[i], NULL, worker_thread, mill), 0);
+    ck_assert_int_eq(pthread_create(&mill->collector, NULL, collector_thread, mill), 0);
+}
+
+static void mill_stop(struct mill *mill)
+{
+    mr_domain_set_phase(mill->domain, MR_PHASE_STOP);
+    pthread_join(mill->tokenizer, NULL);
+    for (int i = 0; i < WORKERS; i++)
+        pthread_join(mill->workers[i], NULL);
+    pthread_join(mill->collector, NULL);
+    mr_domain_remove(mill->domain);
+}
+
+static void wait_until_answered(struct mill *mill)
+{
+    const struct timespec moment = {.tv_nsec = 2000000};
+    while (!mill_answered(mill->domain, mill->plan))
+        nanosleep(&moment, NULL);
+}
+
+static int make_file(void)
+{
+    char path[] = "/tmp/millrace-test-XXXXXX";
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    unlink(path);
+    return fd;
+}
+
+static char *read_all(int fd, size_t *length)
+{
+    struct stat status;
+    char *bytes;
+    ck_assert_int_eq(fstat(fd, &status), 0);
+    *length = (size_t)status.st_size;
+    bytes = malloc(*length + 1);
+    ck_assert_int_eq(pread(fd, bytes, *length, 0), (ssize_t)*length);
+    return bytes;
+}
+
+/* ---- files ---- */
+
+static void check_file(const struct mill_plan *plan)
+{
+    int file = make_file();
+    struct mill mill;
+    size_t length;
+    char *bytes;
+    ck_assert_int_eq(ftruncate(file, 100), 0); /* what an older run left there */
+    mill_start(&mill, plan, file, -1);
+    wait_until_answered(&mill);
+    mill_stop(&mill);
+    ck_assert_int_eq(mill.result, 0);
+    bytes = read_all(file, &length);
+    mill_check(plan, bytes, length);
+    free(bytes);
+    close(file);
+}
+
+START_TEST(each_request_is_answered_once_in_a_file)
+{
+    check_file(&(struct mill_plan){.requests = 1500, .slots = 24});
+}
+END_TEST
+
+START_TEST(the_pieces_of_a_stream_joined_are_the_final_text)
+{
+    check_file(&(struct mill_plan){.requests = 800, .slots = 12, .stream = true});
+}
+END_TEST
+
+START_TEST(plain_calls_write_the_same_as_io_uring)
+{
+    setenv("MILLRACE_IO", "plain", 1);
+    check_file(&(struct mill_plan){.requests = 300, .slots = 24});
+}
+END_TEST
+
+/* ---- streams ---- */
+
+/* Somebody who reads what the collector sends, until the other end is closed. */
+struct reader {
+    int fd;
+    size_t at_once; /* bytes; 0: as many as there are */
+    char *bytes;
+    size_t length;
+    pthread_t thread;
+};
+
+static void *reader_thread(void *self)
+{
+    struct reader *reader = self;
+    const struct timespec moment = {.tv_nsec = 100000};
+    size_t at_once = reader->at_once ? reader->at_once : 65536;
+    ssize_t got;
+    do {
+        reader->bytes = realloc(reader->bytes, reader->length + at_once);
+        got = read(reader->fd, reader->bytes + reader->length, at_once);
+        reader->length += got > 0 ? (size_t)got : 0;
+        if (reader->at_once > 0)
+            nanosleep(&moment, NULL);
+    } while (got > 0);
+    return NULL;
+}
+
+static void check_stream(const struct mill_plan *plan, const int ends[2], size_t at_once)
+{
+    struct reader reader = {.fd = ends[0], .at_once = at_once};
+    int spool = make_file();
+    struct mill mill;
+    ck_assert_int_eq(pthread_create(&reader.thread, NULL, reader_thread, &reader), 0);
+    mill_start(&mill, plan, ends[1], spool);
+    wait_until_answered(&mill);
+    mill_stop(&mill);
+    ck_assert_int_eq(mill.result, 0);
+    close(ends[1]);
+    pthread_join(reader.thread, NULL);
+    mill_check(plan, reader.bytes, reader.length);
+    ck_assert_int_eq(lseek(spool, 0, SEEK_CUR), (off_t)reader.length);
+    free(reader.bytes);
+    close(spool);
+    close(ends[0]);
+}
+
+START_TEST(each_request_is_answered_once_in_a_pipe)
+{
+    int ends[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    check_stream(&(struct mill_plan){.requests = 1000, .slots = 24}, ends, 0);
+}
+END_TEST
+
+START_TEST(a_slow_reader_of_a_pipe_gets_all_of_a_stream)
+{
+    int ends[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    fcntl(ends[1], F_SETPIPE_SZ, 4096);
+    check_stream(&(struct mill_plan){.requests = 300, .slots = 24, .stream = true}, ends, 997);
+}
+END_TEST
+
+START_TEST(each_request_is_answered_once_in_a_socket)
+{
+    int ends[2];
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    check_stream(&(struct mill_plan){.requests = 300, .slots = 24}, ends, 0);
+}
+END_TEST
+
+START_TEST(a_closed_pipe_ends_the_collection)
+{
+    int ends[2], spool = make_file();
+    struct mill mill;
+    ck_assert_int_eq(pipe(ends), 0);
+    close(ends[0]);
+    mill_start(&mill, &(struct mill_plan){.requests = 10, .slots = 24}, ends[1], spool);
+    pthread_join(mill.collector, NULL);
+    ck_assert_int_eq(mill.result, -EPIPE);
+    mr_domain_set_phase(mill.domain, MR_PHASE_STOP);
+    pthread_join(mill.tokenizer, NULL);
+    for (int i = 0; i < WORKERS; i++)
+        pthread_join(mill.workers[i], NULL);
+    mr_domain_remove(mill.domain);
+}
+END_TEST
+
+START_TEST(what_others_append_to_the_same_file_stays)
+{
+    const struct mill_plan plan = {.requests = 200, .slots = 24};
+    char path[] = "/tmp/millrace-test-XXXXXX";
+    int file = mkstemp(path), spool = make_file();
+    int appending = open(path, O_WRONLY | O_APPEND);
+    struct mill mill;
+    size_t length;
+    char *bytes;
+    unlink(path);
+    ck_assert_int_eq(write(appending, "before\n", 7), 7);
+    mill_start(&mill, &plan, appending, spool);
+    wait_until_answered(&mill);
+    mill_stop(&mill);
+    ck_assert_int_eq(write(appending, "behind\n", 7), 7);
+    bytes = read_all(file, &length);
+    ck_assert_mem_eq(bytes, "before\n", 7);
+    ck_assert_mem_eq(bytes + length - 7, "behind\n", 7);
+    mill_check(&plan, bytes + 7, length - 14);
+    free(bytes);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("collector");
+    TCase *tests = tcase_create("threads");
+    SRunner *runner;
+    int failed;
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, each_request_is_answered_once_in_a_file);
+    tcase_add_test(tests, the_pieces_of_a_stream_joined_are_the_final_text);
+    tcase_add_test(tests, plain_calls_write_the_same_as_io_uring);
+    tcase_add_test(tests, each_request_is_answered_once_in_a_pipe);
+    tcase_add_test(tests, a_slow_reader_of_a_pipe_gets_all_of_a_stream);
+    tcase_add_test(tests, each_request_is_answered_once_in_a_socket);
+    tcase_add_test(tests, a_closed_pipe_ends_the_collection);
+    tcase_add_test(tests, what_others_append_to_the_same_file_stays);
+    suite_add_tcase(suite, tests);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
