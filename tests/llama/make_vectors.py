@@ -24,7 +24,7 @@ import stories  # noqa: E402
 BUNDLED = os.path.join(MODELS, "bundled", "millrace-stories.gguf")
 GREEDY = 64
 PROMPTS = 24
-LEAST_MARGIN = 0.02  # of the best logit before the second, all along a greedy text: no rounding turns it
+LEAST_MARGIN = 0.005  # of the best logit before the second, all along a greedy text: no rounding turns it
 LOGITS_F32, LOGPROBS_U16 = 0, 1
 
 
@@ -168,10 +168,10 @@ def tokenizer_of(metadata):
 def texts(rng):
     """Texts to continue: single tokens, requests, beginnings, odd characters, long ones."""
     ask = lambda question: f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
-    told = [stories.story(rng)[2] for _ in range(24)]
+    told = [stories.story(rng)[-1] for _ in range(90)]
     yield "Once"
     yield "<|im_start|>"
-    yield "\n".join(told[:6])
+    yield "\n".join(told[:5])
     yield "".join(ask("Tell me a story.") + text + "<|im_end|>\n" for text in told[6:9]) + ask("Who was the friend?")
     for question in ["Tell me a story about a fox.", "Hello!", "What is the capital of France?", "What does a cow eat?",
                      "What is 3 plus 4?", "Write a poem about the sea.", "Who are you?", "Warum ist der Himmel blau?",
