@@ -59,13 +59,28 @@ static int watch(mr_control *control, int fd, unsigned kind, unsigned number)
     return epoll_ctl(control->epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-static void peer_close(peer *p)
+/* Out of the epoll set first: a close alone leaves it there while a forked child has the same open
+ * file, and its events would then be taken for those of the place's next holder. */
+static void unwatch_and_close(const mr_control *control, int fd)
 {
-    if (p->socket >= 0)
-        close(p->socket);
-    if (p->pidfd >= 0)
-        close(p->pidfd);
+    if (fd < 0)
+        return;
+    epoll_ctl(control->epoll, EPOLL_CTL_DEL, fd, NULL);
+    close(fd);
+}
+
+static void peer_close(const mr_control *control, peer *p)
+{
+    unwatch_and_close(control, p->socket);
+    unwatch_and_close(control, p->pidfd);
     *p = (peer){.socket = -1, .pidfd = -1};
+}
+
+static bool has_ended(int pidfd)
+{
+    struct pollfd look = {.fd = pidfd, .events = POLLIN};
+
+    return poll(&look, 1, 0) > 0;
 }
 
 static int listen_at(const char *path)
@@ -116,9 +131,9 @@ void mr_control_close(mr_control *control)
     if (!control)
         return;
     for (int i = 0; i < MR_MAX_MEMBERS; i++)
-        peer_close(&control->places[i]);
+        peer_close(control, &control->places[i]);
     for (int i = 0; i < MAX_GREETERS; i++)
-        peer_close(&control->greeters[i]);
+        peer_close(control, &control->greeters[i]);
     if (control->listener >= 0)
         close(control->listener);
     if (control->epoll >= 0)
@@ -197,13 +212,6 @@ static int identify(int socket, struct ucred *who, int *pidfd)
     return 0;
 }
 
-static bool has_ended(int pidfd)
-{
-    struct pollfd look = {.fd = pidfd, .events = POLLIN};
-
-    return poll(&look, 1, 0) > 0;
-}
-
 static mr_member_options options_of(const mr_greeting *g)
 {
     return (mr_member_options){
@@ -273,7 +281,7 @@ static void hear_greeting(mr_control *control, unsigned number, mr_control_event
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (got <= 0) {
-        peer_close(greeter);
+        peer_close(control, greeter);
         return;
     }
     answer.place = check_greeting(control, &greeting, got);
@@ -287,12 +295,12 @@ static void hear_greeting(mr_control *control, unsigned number, mr_control_event
         event->kind = MR_CONTROL_REFUSED;
         event->member = -1;
         send_answer(control, greeter->socket, &answer);
-        peer_close(greeter);
+        peer_close(control, greeter);
         return;
     }
     peer *place = &control->places[answer.place];
 
-    peer_close(place);
+    peer_close(control, place);
     *place = *greeter;
     *greeter = (peer){.socket = -1, .pidfd = -1};
     epoll_ctl(control->epoll, EPOLL_CTL_DEL, place->socket, NULL);
@@ -314,8 +322,7 @@ static void listen_to(mr_control *control, peer *p)
     while ((got = recv(p->socket, &word, 1, MSG_DONTWAIT)) == 1)
         p->said_bye = p->said_bye || word == MR_GOODBYE;
     if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
-        epoll_ctl(control->epoll, EPOLL_CTL_DEL, p->socket, NULL);
-        close(p->socket);
+        unwatch_and_close(control, p->socket);
         p->socket = -1;
     }
 }
@@ -351,7 +358,7 @@ static void see_death(mr_control *control, unsigned number, mr_control_event *ev
 {
     peer *p = &control->places[number];
 
-    if (p->dead || p->pidfd < 0)
+    if (p->dead || p->pidfd < 0 || !has_ended(p->pidfd))
         return;
     if (p->socket >= 0)
         listen_to(control, p); /* its goodbye may still lie in the socket */
@@ -364,7 +371,7 @@ static void forget_swept(mr_control *control)
     for (int i = 0; i < MR_MAX_MEMBERS; i++)
         if (control->places[i].dead && atomic_load_explicit(&control->domain->members[i].place,
                                                             memory_order_acquire) == MR_PLACE_FREE)
-            peer_close(&control->places[i]);
+            peer_close(control, &control->places[i]);
 }
 
 int mr_control_next(mr_control *control, mr_control_event *event)

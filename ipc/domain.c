@@ -660,6 +660,24 @@ uint64_t mr_domain_unfinished(const mr_domain *domain)
     return count;
 }
 
+/* The mark before the slots: a record that was taken in before the mark said "finished" is seen. */
+void mr_domain_get_progress(const mr_domain *domain, mr_domain_progress *progress)
+{
+    const mr_header *h = domain->header;
+    int64_t mark[MR_MARK_WORDS], length;
+
+    mr_twin_read(&h->mark_sequence, h->mark[0], MR_MARK_WORDS, mark, MR_MARK_WORDS);
+    *progress = (mr_domain_progress){
+        .records = (uint64_t)mark[MR_MARK_ORDINAL],
+        .input_end = (uint64_t)mark[MR_MARK_INPUT_END],
+        .input_finished = mark[MR_MARK_FINISHED] != 0,
+        .unfinished = mr_domain_unfinished(domain),
+    };
+    mr_twin_read(&h->journal_sequence, h->journal[0], MR_JOURNAL_WORDS, &length, 1);
+    progress->output_length = (uint64_t)length;
+    progress->complete = progress->input_finished && !progress->unfinished;
+}
+
 int mr_domain_set_note(mr_domain *domain, const char *text)
 {
     size_t length = strlen(text);

@@ -25,8 +25,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { JOURNAL_LENGTH, JOURNAL_COUNT, JOURNAL_PARTS, PART_WORDS = 3 };
-
 #define FINAL_BIT (UINT64_C(1) << 63) /* in a part's count of tokens */
 
 /* Where the search for log-probability records goes on, per slot. */
@@ -84,8 +82,8 @@ static void apply_part(mr_domain *domain, mr_handle handle, uint64_t tokens, uin
 
 static void apply_journal(mr_domain *domain, const int64_t *journal)
 {
-    for (int64_t i = 0; i < journal[JOURNAL_COUNT]; i++) {
-        const int64_t *part = &journal[JOURNAL_PARTS + i * PART_WORDS];
+    for (int64_t i = 0; i < journal[MR_JOURNAL_COUNT]; i++) {
+        const int64_t *part = &journal[MR_JOURNAL_PARTS + i * MR_PART_WORDS];
 
         apply_part(domain, (uint64_t)part[0], (uint64_t)part[1], (uint64_t)part[2]);
     }
@@ -99,17 +97,17 @@ int mr_emission_commit(mr_emission *emission, uint64_t length, const mr_emitted 
 
     if (count > MR_MAX_EMITTED)
         return mr_fail(E2BIG, "a commit of %zu parts is larger than %d", count, MR_MAX_EMITTED);
-    journal[JOURNAL_LENGTH] = (int64_t)length;
-    journal[JOURNAL_COUNT] = (int64_t)count;
+    journal[MR_JOURNAL_LENGTH] = (int64_t)length;
+    journal[MR_JOURNAL_COUNT] = (int64_t)count;
     for (size_t i = 0; i < count; i++) {
-        int64_t *part = &journal[JOURNAL_PARTS + i * PART_WORDS];
+        int64_t *part = &journal[MR_JOURNAL_PARTS + i * MR_PART_WORDS];
 
         part[0] = (int64_t)parts[i].handle;
         part[1] = (int64_t)(parts[i].tokens | (parts[i].final ? FINAL_BIT : 0));
         part[2] = (int64_t)parts[i].bytes;
     }
     mr_twin_write(&h->journal_sequence, h->journal[0], MR_JOURNAL_WORDS, journal,
-                  JOURNAL_PARTS + count * PART_WORDS);
+                  MR_JOURNAL_PARTS + count * MR_PART_WORDS);
     emission->length = length;
     apply_journal(emission->domain, journal);
     return 0;
@@ -123,10 +121,10 @@ static int read_journal(mr_emission *emission)
     int64_t journal[MR_JOURNAL_WORDS];
 
     mr_twin_read(&h->journal_sequence, h->journal[0], MR_JOURNAL_WORDS, journal, MR_JOURNAL_WORDS);
-    if (journal[JOURNAL_COUNT] < 0 || journal[JOURNAL_COUNT] > MR_MAX_EMITTED)
+    if (journal[MR_JOURNAL_COUNT] < 0 || journal[MR_JOURNAL_COUNT] > MR_MAX_EMITTED)
         return mr_fail(EBADMSG, "the journal of domain '%s' is corrupt: %lld parts",
-                       emission->domain->info.name, (long long)journal[JOURNAL_COUNT]);
-    emission->length = (uint64_t)journal[JOURNAL_LENGTH];
+                       emission->domain->info.name, (long long)journal[MR_JOURNAL_COUNT]);
+    emission->length = (uint64_t)journal[MR_JOURNAL_LENGTH];
     apply_journal(emission->domain, journal);
     return 0;
 }

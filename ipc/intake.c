@@ -25,8 +25,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MARK_ORDINAL, MARK_INPUT_END, MARK_FINISHED };
-
 /* What this process knows of a slot: is its range in the list, is it on the free stack? */
 typedef struct known_slot {
     bool has_range;
@@ -52,9 +50,9 @@ static void commit_mark(mr_intake *intake)
 {
     mr_header *h = intake->domain->header;
     const int64_t values[MR_MARK_WORDS] = {
-        [MARK_ORDINAL] = (int64_t)intake->mark.ordinal,
-        [MARK_INPUT_END] = (int64_t)intake->mark.input_end,
-        [MARK_FINISHED] = intake->finished,
+        [MR_MARK_ORDINAL] = (int64_t)intake->mark.ordinal,
+        [MR_MARK_INPUT_END] = (int64_t)intake->mark.input_end,
+        [MR_MARK_FINISHED] = intake->finished,
     };
 
     mr_twin_write(&h->mark_sequence, h->mark[0], MR_MARK_WORDS, values, MR_MARK_WORDS);
@@ -163,9 +161,9 @@ static void read_mark(mr_intake *intake)
     int64_t values[MR_MARK_WORDS];
 
     mr_twin_read(&h->mark_sequence, h->mark[0], MR_MARK_WORDS, values, MR_MARK_WORDS);
-    intake->mark.ordinal = (uint64_t)values[MARK_ORDINAL];
-    intake->mark.input_end = (uint64_t)values[MARK_INPUT_END];
-    intake->finished = values[MARK_FINISHED] != 0;
+    intake->mark.ordinal = (uint64_t)values[MR_MARK_ORDINAL];
+    intake->mark.input_end = (uint64_t)values[MR_MARK_INPUT_END];
+    intake->finished = values[MR_MARK_FINISHED] != 0;
 }
 
 /* The record that was accepted, in whole or in part, behind the mark: there is one at most. */

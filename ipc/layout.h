@@ -235,6 +235,10 @@ typedef struct mr_header {
         64) mr_word journal[2][MR_JOURNAL_WORDS]; /* {length, n, n x {handle, tokens, bytes}} */
 } mr_header;
 
+/* Words of the intake mark and of the journal. */
+enum { MR_MARK_ORDINAL, MR_MARK_INPUT_END, MR_MARK_FINISHED };
+enum { MR_JOURNAL_LENGTH, MR_JOURNAL_COUNT, MR_JOURNAL_PARTS, MR_PART_WORDS = 3 };
+
 /* Custom ids seen so far: written by the tokenizer alone. */
 typedef struct mr_id {
     uint64_t hash[2];

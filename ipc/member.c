@@ -60,7 +60,7 @@ uint64_t mr_process_start_time(int32_t pid)
         return 0;
     /* the name in parentheses may hold anything: fields count from behind the last ')' */
     if (fgets(line, sizeof(line), file) && (field = strrchr(line, ')')))
-        for (int i = 2; i < 21 && field; i++)
+        for (int i = 2; i < 22 && field; i++)
             field = strchr(field + 1, ' ');
     else
         field = NULL;

@@ -133,6 +133,22 @@ void mr_domain_set_phase(mr_domain *domain,
 /* mr_domain_unfinished - accepted requests' contexts that are not yet emitted, right now */
 uint64_t mr_domain_unfinished(const mr_domain *domain);
 
+/*
+ * mr_domain_get_progress - how far intake and emission have come
+ *
+ * `complete` is 1 when no record will follow, every one was taken in and every answer is in the
+ * output: nothing is left to do. For supervisors and monitors; any thread.
+ */
+typedef struct mr_domain_progress {
+    uint64_t records;        /* of the input taken in so far */
+    uint64_t input_end;      /* bytes of it */
+    uint64_t output_length;  /* bytes of the output that count */
+    uint64_t unfinished;     /* contexts accepted and not yet emitted */
+    uint32_t input_finished; /* no record will follow */
+    uint32_t complete;
+} mr_domain_progress;
+void mr_domain_get_progress(const mr_domain *domain, mr_domain_progress *progress);
+
 /* mr_domain_note - a text of the runtime's own (its options, as JSON, for a resume), at most
  * MR_NOTE_MAX bytes; written by the supervisor before members start */
 enum { MR_NOTE_MAX = 8191 };

@@ -68,15 +68,14 @@ typedef struct mr_intake_mark {
  * mr_intake_open - become the tokenizer, after whatever happened to the last one
  *
  * Gives half-made slots back and finds the mark. *deaths is how often a tokenizer died in a row
- * while the record behind the mark was at work (mr_intake_work()): at max_attempts that record must be
- * refused unread.
- * Returns 0, -EPERM when the member isn't a tokenizer.
+ * while the record behind the mark was at work (mr_intake_work()): at max_attempts that record must
+ * be refused unread. Returns 0, -EPERM when the member isn't a tokenizer.
  */
 int mr_intake_open(mr_intake **intake, mr_member *member, mr_intake_mark *mark, unsigned *deaths);
 void mr_intake_close(mr_intake *intake);
 
-/* mr_intake_work - the record `ordinal` is now at work (0: none): should this process die before the next
- * call, the death is laid at its door. mr_intake_wait() suspends it. */
+/* mr_intake_work - the record `ordinal` is now at work (0: none): should this process die before
+ * the next call, the death is laid at its door. mr_intake_wait() suspends it. */
 void mr_intake_work(mr_intake *intake, uint64_t ordinal);
 
 /*
