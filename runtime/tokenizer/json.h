@@ -11,7 +11,7 @@
 #include "runtime/tokenizer/refusal.h"
 #include <jansson.h>
 
-enum { JSON_BUDGET = 256 << 20 };
+enum { JSON_BUDGET = 128 << 20 };
 
 /* json_install_budget - count jansson's memory from now on; before its first use in the process */
 void json_install_budget(void);

@@ -1,0 +1,69 @@
+/*
+ * fixture.h - runs of the program as a user starts it
+ *
+ * Each test works in a folder of its own, which fixture_open() makes and enters. A run takes the
+ * tests' vocabulary as its model and echo_worker as its worker, unless its arguments say otherwise
+ * (the last one counts). Whatever waits, waits for a bounded time and then fails the test.
+ */
+#ifndef TESTS_RUNTIME_FIXTURE_H
+#define TESTS_RUNTIME_FIXTURE_H
+
+#include <check.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct run {
+    pid_t pid;
+    int status;  /* exit status, or 256 + the signal */
+    long max_kb; /* the largest of all its processes, once it has ended */
+    char *out;   /* what it wrote, once it has ended */
+    char *err;
+};
+
+void fixture_open(void);
+void fixture_close(void); /* removes the folder and fails if a run left anything behind */
+
+/* run_begin - start `millrace run -m MODEL --worker ECHO ARGUMENT...`; ends with NULL.
+ * `input` is the file that becomes standard input, NULL: /dev/null */
+void run_begin(struct run *run, const char *input, ...) __attribute__((sentinel));
+/* The same with standard output, or input, as a pipe of the caller's. */
+void run_begin_fds(struct run *run, int in, int out, const char *const *arguments);
+void run_end(struct run *run); /* waits for it */
+void run_signal(const struct run *run, int signal);
+void run_free(struct run *run);
+
+/* run_whole - all of it; returns the exit status */
+int run_whole(struct run *run, const char *input, ...) __attribute__((sentinel));
+
+/* A process of a run by its name ("mr-tokenizer", "mr-worker-0"); 0: there is none now. */
+pid_t run_process(const struct run *run, const char *name);
+/* Any process of the run whose name begins so, at random. */
+pid_t run_any_process(const struct run *run, const char *prefix);
+
+/* run_wait_for_output - until the file has at least so many lines */
+void run_wait_for_lines(const char *path, size_t lines);
+void wait_ms(unsigned milliseconds);
+
+/* Requests: file_add() appends text; request() formats one completion to be added. */
+void file_add(const char *path, const char *text);
+void file_add_bytes(const char *path, const char *bytes, size_t count);
+const char *request(const char *id, const char *prompt, int max_tokens);
+void write_requests(const char *path, unsigned count, int max_tokens);
+char *file_read(const char *path, size_t *length); /* to be freed */
+size_t count_lines(const char *path);
+
+/* The lines of a file in sorted order, to be freed; `drop` leaves out those that contain it. */
+char *file_sorted(const char *path, const char *drop);
+
+/* Answers: a JSON object by custom_id; those without one under "line N". */
+json_t *answers_read(const char *path);
+const char *answer_error(json_t *answers, const char *id); /* its code, or NULL */
+const char *answer_text(json_t *answers, const char *id);  /* of choice 0, or NULL */
+
+/* The program's path, the tests' model, the worker. */
+const char *path_of_millrace(void);
+const char *path_of_model(void);
+const char *path_of_worker(void);
+
+#endif
