@@ -113,18 +113,13 @@ static char *special_text(const vocabulary *vocab, enum vocabulary_special which
     return strndup(text.bytes, text.length);
 }
 
-static bool begins_with_bos(const char *program, const char *bos)
-{
-    return strstr(program, "bos_token") || (*bos && strstr(program, bos));
-}
-
 static bool read_program(chat_template *chat, const char *program, const vocabulary *vocab)
 {
     chat->begin = special_text(vocab, VOCABULARY_BOS);
     chat->eos = special_text(vocab, VOCABULARY_EOS);
     if (!chat->begin || !chat->eos)
         return false;
-    if (!begins_with_bos(program, chat->begin))
+    if (!strstr(program, "bos_token"))
         *chat->begin = '\0';
     chat->strips = strips_contents(program);
     if (chat->family == &chatml)

@@ -40,10 +40,15 @@ static bool same(gguf_text a, gguf_text b)
     return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
 }
 
+size_t token_map_slot(const token_map *map, gguf_text text)
+{
+    return XXH3_64bits(text.bytes, text.length) & map->mask;
+}
+
 /* The slot that holds the text, or the empty one where it belongs. */
 static size_t place(const token_map *map, gguf_text text, unsigned *probes)
 {
-    size_t slot = XXH3_64bits(text.bytes, text.length) & map->mask;
+    size_t slot = token_map_slot(map, text);
 
     *probes = 0;
     while (map->slots[slot] >= 0 && !same(map->texts[map->slots[slot]], text)) {

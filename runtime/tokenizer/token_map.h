@@ -29,6 +29,9 @@ void token_map_clear(token_map *map);
  * happens only if they were made to. */
 int token_map_add(token_map *map, int32_t id);
 
+/* The slot that a text's search begins at. */
+size_t token_map_slot(const token_map *map, gguf_text text);
+
 /* The id of a text, or -1. */
 int32_t token_map_find(const token_map *map, gguf_text text);
 
