@@ -162,7 +162,6 @@ static void judge(struct supervisor *run, struct child *child)
     log_debug("%s %s", child->name, how);
     if (ending(run)) {
         child->state = CHILD_ENDED;
-        run->input_done = run->input_done || (child->role == MR_ROLE_TOKENIZER && end == END_DONE);
         return;
     }
     switch (verdicts[child->role][end].verdict) {

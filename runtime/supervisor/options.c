@@ -17,6 +17,7 @@ enum {
     OPTION_SLOTS,
     OPTION_MAX_LEN,
     OPTION_MEMORY,
+    OPTION_MAX_ATTEMPTS,
     OPTION_THREADS,
     OPTION_SEED,
     OPTION_STREAM,
@@ -29,59 +30,66 @@ enum {
     OPTION_VERSION
 };
 
-static const struct option table[] = {{"model", required_argument, NULL, 'm'},
-                                      {"output", required_argument, NULL, 'o'},
-                                      {"workers", required_argument, NULL, 'n'},
-                                      {"max-batch", required_argument, NULL, OPTION_MAX_BATCH},
-                                      {"name", required_argument, NULL, OPTION_NAME},
-                                      {"slots", required_argument, NULL, OPTION_SLOTS},
-                                      {"max-len", required_argument, NULL, OPTION_MAX_LEN},
-                                      {"memory", required_argument, NULL, OPTION_MEMORY},
-                                      {"threads", required_argument, NULL, OPTION_THREADS},
-                                      {"seed", required_argument, NULL, OPTION_SEED},
-                                      {"stream", no_argument, NULL, OPTION_STREAM},
-                                      {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
-                                      {"resume", required_argument, NULL, OPTION_RESUME},
-                                      {"discard", required_argument, NULL, OPTION_DISCARD},
-                                      {"worker", required_argument, NULL, OPTION_WORKER},
-                                      {"no-io-uring", no_argument, NULL, OPTION_NO_IO_URING},
-                                      {"help", no_argument, NULL, OPTION_HELP},
-                                      {"version", no_argument, NULL, OPTION_VERSION},
-                                      {NULL, 0, NULL, 0}};
+enum { MAX_ATTEMPTS = 15, DEFAULT_ATTEMPTS = 3 };
+
+static const struct option table[] = {
+    {"model", required_argument, NULL, 'm'},
+    {"output", required_argument, NULL, 'o'},
+    {"workers", required_argument, NULL, 'n'},
+    {"max-batch", required_argument, NULL, OPTION_MAX_BATCH},
+    {"name", required_argument, NULL, OPTION_NAME},
+    {"slots", required_argument, NULL, OPTION_SLOTS},
+    {"max-len", required_argument, NULL, OPTION_MAX_LEN},
+    {"memory", required_argument, NULL, OPTION_MEMORY},
+    {"max-attempts", required_argument, NULL, OPTION_MAX_ATTEMPTS},
+    {"threads", required_argument, NULL, OPTION_THREADS},
+    {"seed", required_argument, NULL, OPTION_SEED},
+    {"stream", no_argument, NULL, OPTION_STREAM},
+    {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
+    {"resume", required_argument, NULL, OPTION_RESUME},
+    {"discard", required_argument, NULL, OPTION_DISCARD},
+    {"worker", required_argument, NULL, OPTION_WORKER},
+    {"no-io-uring", no_argument, NULL, OPTION_NO_IO_URING},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {NULL, 0, NULL, 0}};
 
 void options_help(void)
 {
-    fputs("usage: millrace run -m MODEL [OPTION...] [REQUESTS | -]\n"
-          "       millrace run --resume NAME\n"
-          "       millrace run --discard NAME\n"
-          "\n"
-          "Answers the requests of an OpenAI Batch file (JSONL; '-' or nothing: standard input)\n"
-          "with a model on this machine.\n"
-          "\n"
-          "  -m, --model FILE      the model, a GGUF file\n"
-          "  -o, --output FILE     where the answers go; default: standard output\n"
-          "  -n, --workers N       worker processes; default: one for each two cores, at most 4;\n"
-          "                        0: only those that attach by themselves\n"
-          "      --threads N       threads of each worker; default: the cores divided among them\n"
-          "      --max-batch N     requests that a worker holds at once; default: the worker's\n"
-          "      --slots N         requests in flight; default 64\n"
-          "      --max-len N       most tokens of a request, prompt and answer together;\n"
-          "                        default: the model's, at most 8192\n"
-          "      --memory SIZE     shared memory in all, e.g. 512M; default: what the above need,\n"
-          "                        at most half of what /dev/shm has free\n"
-          "      --seed N          from which missing seeds are derived; default 0\n"
-          "      --stream          also write each piece of text as soon as it is there\n"
-          "      --name NAME       name of the domain; a run that was stopped stays under it\n"
-          "      --resume NAME     finish what a stopped run had accepted, with its options\n"
-          "      --discard NAME    remove a stopped run\n"
-          "      --worker COMMAND  another worker program; it is given the same arguments\n"
-          "      --no-io-uring     read and write by plain system calls\n"
-          "      --log-level LEVEL error, warning (default), info or debug\n"
-          "      --help, --version\n"
-          "\n"
-          "Exit status: 0 all answered, 1 some requests failed, 2 wrong usage or start\n"
-          "impossible, 130 interrupted.\n",
-          stdout);
+    fputs(
+        "usage: millrace run -m MODEL [OPTION...] [REQUESTS | -]\n"
+        "       millrace run --resume NAME\n"
+        "       millrace run --discard NAME\n"
+        "\n"
+        "Answers the requests of an OpenAI Batch file (JSONL; '-' or nothing: standard input)\n"
+        "with a model on this machine.\n"
+        "\n"
+        "  -m, --model FILE      the model, a GGUF file\n"
+        "  -o, --output FILE     where the answers go; default: standard output\n"
+        "  -n, --workers N       worker processes; default: one for each two cores, at most 4;\n"
+        "                        0: only those that attach by themselves\n"
+        "      --threads N       threads of each worker; default: the cores divided among them\n"
+        "      --max-batch N     requests that a worker holds at once; default: the worker's\n"
+        "      --slots N         requests in flight; default 64\n"
+        "      --max-len N       most tokens of a request, prompt and answer together;\n"
+        "                        default: the model's, at most 8192\n"
+        "      --memory SIZE     shared memory in all, e.g. 512M; default: what the above need,\n"
+        "                        at most half of what /dev/shm has free\n"
+        "      --max-attempts N  deaths of workers in a row, without a step between, after which\n"
+        "                        a request is failed; default 3\n"
+        "      --seed N          from which missing seeds are derived; default 0\n"
+        "      --stream          also write each piece of text as soon as it is there\n"
+        "      --name NAME       name of the domain; a run that was stopped stays under it\n"
+        "      --resume NAME     finish what a stopped run had accepted, with its options\n"
+        "      --discard NAME    remove a stopped run\n"
+        "      --worker COMMAND  another worker program; it is given the same arguments\n"
+        "      --no-io-uring     read and write by plain system calls\n"
+        "      --log-level LEVEL error, warning (default), info or debug\n"
+        "      --help, --version\n"
+        "\n"
+        "Exit status: 0 all answered, 1 some requests failed, 2 wrong usage or start\n"
+        "impossible, 130 interrupted.\n",
+        stdout);
 }
 
 static bool wrong(const char *format, const char *what)
@@ -171,6 +179,8 @@ static bool read_option(struct run_options *options, int option)
         return read_unsigned("max-len", 2, 1u << 27, &options->max_len);
     case OPTION_MEMORY:
         return read_size("memory", &options->memory);
+    case OPTION_MAX_ATTEMPTS:
+        return read_unsigned("max-attempts", 1, MAX_ATTEMPTS, &options->max_attempts);
     case OPTION_THREADS:
         return read_unsigned("threads", 1, 1024, &options->threads);
     case OPTION_SEED:
@@ -225,7 +235,9 @@ static unsigned default_workers(void)
 enum options_result options_read(struct run_options *options, int argc, char **argv)
 {
     int option;
-    *options = (struct run_options){.workers = default_workers(), .log_level = LOG_LEVEL_WARNING};
+    *options = (struct run_options){.workers = default_workers(),
+                                    .max_attempts = DEFAULT_ATTEMPTS,
+                                    .log_level = LOG_LEVEL_WARNING};
     optind = 0; /* forget what an earlier call read */
     while ((option = getopt_long(argc, argv, "m:o:n:", table, NULL)) != -1) {
         if (option == OPTION_HELP)

@@ -21,7 +21,8 @@ struct run_options {
     unsigned threads;   /* 0: the worker's default */
     unsigned slots;     /* 0: by the memory */
     unsigned max_len;   /* 0: by the model */
-    uint64_t memory;    /* 0: by the rest, and at most half of what is free */
+    unsigned max_attempts;
+    uint64_t memory; /* 0: by the rest, and at most half of what is free */
     uint64_t seed;
     bool stream;
     bool plain_io;

@@ -105,6 +105,7 @@ static int create_domain(struct supervisor *run, const struct run_options *optio
     struct model_facts facts;
     mr_domain_options domain = {.size = sizeof(domain),
                                 .seed = options->seed,
+                                .max_attempts = options->max_attempts,
                                 .created = time_of_creation(),
                                 .named = options->name != NULL};
     if (model_facts_read(&facts, options->model) < 0 ||

@@ -2,8 +2,9 @@
  * kill_test.c - SIGKILL in the middle of a run changes no byte of what comes out
  *
  * A run is killed at random, process after process, while it answers; its sorted output must be
- * that of an undisturbed run. KILL_ROUNDS in the environment makes it longer, KILL_SEED repeats a
- * row of kills.
+ * that of an undisturbed run. So many kills in so short a time may hit one request thrice before it
+ * gets on; more attempts than usual keep it from being given up. KILL_ROUNDS in the environment
+ * makes it longer, KILL_SEED repeats a row of kills.
  */
 #include "tests/runtime/fixture.h"
 #include <fcntl.h>
@@ -98,7 +99,8 @@ static void *read_all(void *self)
 
 static void begin_pipes(struct run *run, struct pipes *pipes)
 {
-    static const char *const arguments[] = {"-n", "2", "--slots", "24", NULL};
+    static const char *const arguments[] = {"-n", "2", "--slots", "24", "--max-attempts",
+                                            "15", NULL};
     ck_assert_int_eq(pipe2(pipes->in, O_CLOEXEC), 0);
     ck_assert_int_eq(pipe2(pipes->out, O_CLOEXEC), 0);
     run_begin_fds(run, pipes->in[0], pipes->out[1], arguments);
@@ -123,7 +125,7 @@ static void begin(struct run *run, enum way way, struct pipes *pipes)
     if (way == PIPES)
         begin_pipes(run, pipes);
     else
-        run_begin(run, NULL, "-o", "out", "-n", "2", "--slots", "24", "in",
+        run_begin(run, NULL, "-o", "out", "-n", "2", "--slots", "24", "--max-attempts", "15", "in",
                   way == STREAMED_FILES ? "--stream" : NULL, NULL);
 }
 
