@@ -7,6 +7,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,49 +25,47 @@ struct mill {
     mr_domain *domain;
     int target;
     int spool;
-    int result; /* of the collector */
+    int result;            /* of the collector */
+    mr_member *members[2]; /* tokenizer, collector */
+    mr_worker *workers[WORKERS];
     pthread_t tokenizer;
-    pthread_t workers[WORKERS];
     pthread_t collector;
+    pthread_t worker_threads[WORKERS];
 };
-
-static mr_member *join(struct mill *mill, enum mr_role role)
-{
-    const mr_member_options options = {.size = sizeof(options), .role = role, .name = "test"};
-    mr_member *member = NULL;
-    ck_assert_msg(mr_member_join(&member, mill->domain, &options) == 0, "%s", mr_error());
-    return member;
-}
 
 static void *tokenizer_thread(void *self)
 {
     struct mill *mill = self;
-    mr_member *member = join(mill, MR_ROLE_TOKENIZER);
-    ck_assert_int_eq(mill_tokenizer(member, mill->plan), 0);
-    mr_member_leave(member);
-    return NULL;
-}
-
-static void *worker_thread(void *self)
-{
-    struct mill *mill = self;
-    const mr_worker_options options = {
-        .size = sizeof(options), .capacity = 4, .fingerprint = "hash"};
-    mr_worker *worker;
-    ck_assert_int_eq(mr_worker_join(&worker, mill->domain, &options), 0);
-    ck_assert_int_eq(mill_worker(worker), 0);
-    mr_worker_leave(worker);
+    ck_assert_int_eq(mill_tokenizer(mill->members[0], mill->plan), 0);
     return NULL;
 }
 
 static void *collector_thread(void *self)
 {
     struct mill *mill = self;
-    mr_member *member = join(mill, MR_ROLE_COLLECTOR);
-    const struct collector_options options = {member, words, mill->target, mill->spool};
+    const struct collector_options options = {mill->members[1], words, mill->target, mill->spool};
     mill->result = collector_run(&options);
-    mr_member_leave(member);
     return NULL;
+}
+
+static void *worker_thread(void *self)
+{
+    mr_worker *worker = self;
+    ck_assert_int_eq(mill_worker(worker), 0);
+    mr_worker_leave(worker);
+    return NULL;
+}
+
+/* join - all of them, one after the other as the supervisor does it */
+static void join(struct mill *mill)
+{
+    const mr_worker_options worker = {.size = sizeof(worker), .capacity = 4, .fingerprint = "hash"};
+    mr_member_options member = {.size = sizeof(member), .role = MR_ROLE_TOKENIZER, .name = "test"};
+    ck_assert_int_eq(mr_member_join(&mill->members[0], mill->domain, &member), 0);
+    member.role = MR_ROLE_COLLECTOR;
+    ck_assert_int_eq(mr_member_join(&mill->members[1], mill->domain, &member), 0);
+    for (int i = 0; i < WORKERS; i++)
+        ck_assert_int_eq(mr_worker_join(&mill->workers[i], mill->domain, &worker), 0);
 }
 
 static void mill_start(struct mill *mill, const struct mill_plan *plan, int target, int spool)
@@ -77,27 +76,30 @@ static void mill_start(struct mill *mill, const struct mill_plan *plan, int targ
     signal(SIGPIPE, SIG_IGN);
     *mill = (struct mill){.plan = plan, .target = target, .spool = spool};
     ck_assert_msg(mr_domain_create(&mill->domain, name, &options) == 0, "%s", mr_error());
+    join(mill);
     ck_assert_int_eq(pthread_create(&mill->tokenizer, NULL, tokenizer_thread, mill), 0);
     for (int i = 0; i < WORKERS; i++)
-        ck_assert_int_eq(pthread_create(&mill->workers[i], NULL, worker_thread, mill), 0);
+        ck_assert_int_eq(
+            pthread_create(&mill->worker_threads[i], NULL, worker_thread, mill->workers[i]), 0);
     ck_assert_int_eq(pthread_create(&mill->collector, NULL, collector_thread, mill), 0);
 }
 
 static void mill_stop(struct mill *mill)
 {
     mr_domain_set_phase(mill->domain, MR_PHASE_STOP);
+    pthread_join(mill->collector, NULL);
     pthread_join(mill->tokenizer, NULL);
     for (int i = 0; i < WORKERS; i++)
-        pthread_join(mill->workers[i], NULL);
-    pthread_join(mill->collector, NULL);
+        pthread_join(mill->worker_threads[i], NULL);
+    for (int i = 0; i < 2; i++)
+        mr_member_leave(mill->members[i]);
     mr_domain_remove(mill->domain);
 }
 
 static void wait_until_answered(struct mill *mill)
 {
-    const struct timespec moment = {.tv_nsec = 2000000};
     while (!mill_answered(mill->domain, mill->plan))
-        nanosleep(&moment, NULL);
+        poll(NULL, 0, 1);
 }
 
 static int make_file(void)
@@ -128,7 +130,7 @@ static void check_file(const struct mill_plan *plan)
     struct mill mill;
     size_t length;
     char *bytes;
-    ck_assert_int_eq(ftruncate(file, 100), 0); /* what an older run left there */
+    ck_assert_int_eq(ftruncate(file, 64 << 20), 0); /* what an older run left there */
     mill_start(&mill, plan, file, -1);
     wait_until_answered(&mill);
     mill_stop(&mill);
@@ -236,13 +238,10 @@ START_TEST(a_closed_pipe_ends_the_collection)
     ck_assert_int_eq(pipe(ends), 0);
     close(ends[0]);
     mill_start(&mill, &(struct mill_plan){.requests = 10, .slots = 24}, ends[1], spool);
-    pthread_join(mill.collector, NULL);
+    while (mr_stats_total(mill.domain, MR_STAT_requests_finished) == 0)
+        poll(NULL, 0, 1);
+    mill_stop(&mill);
     ck_assert_int_eq(mill.result, -EPIPE);
-    mr_domain_set_phase(mill.domain, MR_PHASE_STOP);
-    pthread_join(mill.tokenizer, NULL);
-    for (int i = 0; i < WORKERS; i++)
-        pthread_join(mill.workers[i], NULL);
-    mr_domain_remove(mill.domain);
 }
 END_TEST
 
