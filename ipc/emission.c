@@ -385,8 +385,7 @@ int mr_emission_logprobs(mr_emission *emission, mr_handle handle, int64_t positi
         *place = (record_place){.handle = handle};
     rc = mr_records_find(emission->domain->data + slot->params.records.offset, used, &place->at,
                          position, logprobs, entries, room, tops, top_room);
-    if (!rc)
-        place->next = position;
+    place->next = position; /* also when there is none: the search has moved on */
     return rc;
 }
 
