@@ -211,8 +211,10 @@ static void check_stream(int in, int out, const int relay[2])
     /* A successor after every second record. */
     for (;;) {
         struct reading part = read_from(&stream, offset, 2);
-        if (part.count == 0)
+        if (part.count == 0) {
+            free(part.text);
             break;
+        }
         reading.text = realloc(reading.text, reading.length + part.length + 1);
         strcpy(reading.text + reading.length, part.text);
         reading.length += part.length;
