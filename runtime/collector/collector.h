@@ -7,9 +7,6 @@
 #include "runtime/tokenizer/vocabulary.h"
 #include <millrace/emission.h>
 
-/* What the process ends with when nobody reads the output any more; see enum process_exit. */
-enum { COLLECTOR_OUTPUT_CLOSED = 4 };
-
 struct collector_options {
     mr_member *member; /* joined as MR_ROLE_COLLECTOR */
     const vocabulary *vocabulary;

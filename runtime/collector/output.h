@@ -24,9 +24,11 @@
 #include "runtime/io.h"
 
 enum {
-    OUTPUT_UNSENT_MAX = 256 << 20, /* bytes of the spool that may wait to be sent */
-    OUTPUT_KEPT = 16 << 20,        /* behind the offset: more than any pipe or socket holds */
-    OUTPUT_PUNCHED = 32 << 20      /* at once */
+    OUTPUT_UNSENT_MAX = 64 << 20, /* bytes of the spool that may wait to be sent */
+    OUTPUT_KEPT = 16 << 20,       /* behind the offset: more than any pipe or socket holds */
+    OUTPUT_PUNCHED = 8 << 20,     /* at once */
+    OUTPUT_SPOOL_MAX =
+        96 << 20 /* all that, and what one batch adds; a larger record adds its size */
 };
 
 struct output {

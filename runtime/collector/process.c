@@ -21,19 +21,19 @@ static vocabulary *load(const char *path)
     return vocab;
 }
 
-/* status_of - what the end of the collection means for the supervisor; 1 is a death like others */
+/* status_of - what the end of the collection means for the supervisor */
 static int status_of(int error)
 {
     switch (error) {
     case 0:
         return PROCESS_DONE;
     case -EPIPE:
-        return COLLECTOR_OUTPUT_CLOSED;
+        return PROCESS_OUTPUT_CLOSED;
     case -EINVAL:
     case -EBADF:
         return PROCESS_IMPOSSIBLE;
     default:
-        return 1;
+        return PROCESS_FAILED;
     }
 }
 

@@ -210,18 +210,24 @@ static int make_file(void)
     return fd;
 }
 
-static void open_output(struct mill *mill, bool through_pipe)
+static void open_pipe(struct mill *mill)
 {
     int ends[2];
-    mill->source = -1;
-    mill->spool = -1;
-    mill->target = through_pipe ? -1 : make_file();
-    if (!through_pipe)
-        return;
     ck_assert_int_eq(pipe(ends), 0);
     mill->source = ends[0];
     mill->target = ends[1];
     mill->spool = make_file();
+}
+
+static void open_output(struct mill *mill, bool through_pipe)
+{
+    mill->source = -1;
+    mill->spool = -1;
+    if (!through_pipe) {
+        mill->target = make_file();
+        return;
+    }
+    open_pipe(mill);
     ck_assert_int_eq(pthread_create(&mill->reader, NULL, reader_thread, mill), 0);
 }
 
@@ -456,11 +462,105 @@ START_TEST(a_kill_between_any_two_instructions_changes_no_byte)
 }
 END_TEST
 
+/* ---- what else may happen to a collector ---- */
+
+/* die_of - a collector that dies whenever it looks at the request */
+static void die_of(const struct mill *mill, uint64_t ordinal)
+{
+    const mr_member_options options = {
+        .size = sizeof(options), .role = MR_ROLE_COLLECTOR, .name = "collector"};
+    mr_emission *emission;
+    mr_member *member;
+    mr_handle handle;
+    unsigned deaths;
+    mr_view view = {.ordinal = 0};
+    if (mr_member_attach(&member, mill->name, &options) < 0 ||
+        mr_emission_open(&emission, member, &handle, &deaths) < 0)
+        _exit(1);
+    while (view.ordinal != ordinal)
+        if (mr_emission_next(emission, &handle, 5000) < 0 ||
+            mr_emission_view(emission, handle, &view) < 0)
+            _exit(1);
+    raise(SIGKILL);
+}
+
+static void let_one_die_of(struct mill *mill, uint64_t ordinal)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        die_of(mill, ordinal);
+    }
+    mill->pids[COLLECTOR] = pid;
+    mill->joined[COLLECTOR] = true;
+    while (kill(pid, 0) == 0) {
+        serve(mill, false);
+        wait_for_control(mill, 1000);
+    }
+}
+
+START_TEST(a_request_that_kills_collectors_is_answered_with_an_error)
+{
+    const struct mill_plan plan = {.requests = 60, .slots = 6, .stream = true, .poison = 4};
+    struct mill mill;
+    mill_open(&mill, &plan, false, false);
+    for (unsigned i = 0; i < mill_domain(&plan).max_attempts; i++)
+        let_one_die_of(&mill, plan.poison);
+    start(&mill, COLLECTOR, false);
+    run_to_the_end(&mill);
+}
+END_TEST
+
+START_TEST(a_death_less_than_that_changes_nothing)
+{
+    const struct mill_plan plan = {.requests = 60, .slots = 6, .stream = true};
+    struct mill mill;
+    mill_open(&mill, &plan, false, false);
+    for (unsigned i = 1; i < mill_domain(&plan).max_attempts; i++)
+        let_one_die_of(&mill, 4);
+    start(&mill, COLLECTOR, false);
+    run_to_the_end(&mill);
+}
+END_TEST
+
+/* wait_until_left - until the collector sits in front of a full pipe, with the run at its end */
+static void wait_until_left(struct mill *mill)
+{
+    while (!mill_answered(mill->domain, mill->plan)) {
+        serve(mill, false);
+        wait_for_control(mill, 1000);
+    }
+    mr_domain_set_phase(mill->domain, MR_PHASE_STOP);
+    poll(NULL, 0, 50);
+}
+
+START_TEST(a_collector_killed_after_the_end_leaves_the_rest_to_a_successor)
+{
+    const struct mill_plan plan = {.requests = 200, .slots = 8};
+    struct mill mill;
+    mill_open(&mill, &plan, false, false);
+    close(mill.target);
+    open_pipe(&mill);
+    start(&mill, COLLECTOR, false);
+    wait_until_left(&mill);
+    ck_assert(!all_out(&mill));
+    kill(mill.pids[COLLECTOR], SIGKILL);
+    while (kill(mill.pids[COLLECTOR], 0) == 0) {
+        wait_for_control(&mill, 1000);
+        serve(&mill, false);
+    }
+    start(&mill, COLLECTOR, false);
+    ck_assert_int_eq(pthread_create(&mill.reader, NULL, reader_thread, &mill), 0);
+    run_to_the_end(&mill);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("collector, killed");
     TCase *random = tcase_create("random");
     TCase *calls = tcase_create("calls");
+    TCase *deaths = tcase_create("deaths");
     SRunner *runner;
     int failed;
     tcase_set_timeout(random, 100);
@@ -473,6 +573,11 @@ int main(void)
     tcase_add_test(calls, a_kill_at_any_system_call_changes_no_byte_in_a_pipe);
     tcase_add_test(calls, a_kill_between_any_two_instructions_changes_no_byte);
     suite_add_tcase(suite, calls);
+    tcase_set_timeout(deaths, 60);
+    tcase_add_test(deaths, a_request_that_kills_collectors_is_answered_with_an_error);
+    tcase_add_test(deaths, a_death_less_than_that_changes_nothing);
+    tcase_add_test(deaths, a_collector_killed_after_the_end_leaves_the_rest_to_a_successor);
+    suite_add_tcase(suite, deaths);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -332,6 +332,9 @@ static char *right_line(const struct mill_plan *plan, uint64_t ordinal)
     ck_assert_int_eq(record_init(&record, NULL, NULL), 0);
     if (is_refused(ordinal))
         answer_refuse(&record, &reply, ordinal, reply.error_code, reply.error_message);
+    else if (ordinal == plan->poison)
+        answer_refuse(&record, &reply, ordinal, bytes_of("kills_collector"),
+                      bytes_of("the collector died again and again while it made the answer"));
     else if (gives_up(&reply, ordinal))
         answer_refuse(&record, &reply, ordinal, bytes_of("worker_failed"),
                       bytes_of("the worker gave up"));

@@ -17,6 +17,7 @@ struct mill_plan {
     uint64_t requests; /* ordinals 1 to requests */
     unsigned slots;
     bool stream;
+    uint64_t poison; /* the request that kills collectors; 0: none */
 };
 
 mr_domain_options mill_domain(const struct mill_plan *plan);
