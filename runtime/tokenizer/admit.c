@@ -112,14 +112,14 @@ static uint64_t derived_seed(const struct admission *admission, uint64_t line)
 }
 
 /* set_ends - which tokens end the answer; ignore_eos leaves those that the request named itself */
-static void set_ends(struct admission *admission, const struct request *request, mr_request *wanted,
-                     int64_t *ids, size_t room)
+static void set_ends(struct admission *admission, const struct request *request, mr_request *wanted)
 {
     size_t count = 0, total = 0;
+    int64_t *ids = admission->ends;
     const int64_t *ends = vocabulary_ends(admission->model->vocab, &count);
-    for (size_t i = 0; i < count && !request->ignore_eos && total < room; i++)
+    for (size_t i = 0; i < count && !request->ignore_eos && total < ADMIT_MAX_ENDS; i++)
         ids[total++] = ends[i];
-    for (size_t i = 0; i < request->stop_id_count && total < room; i++)
+    for (size_t i = 0; i < request->stop_id_count && total < ADMIT_MAX_ENDS; i++)
         ids[total++] = request->stop_ids[i];
     wanted->eos_token_ids = ids;
     wanted->eos_token_count = total;
@@ -200,7 +200,6 @@ static bool prepare(struct admission *admission, const struct request *request, 
 static int admit_record(struct admission *admission, struct request *request, mr_request *wanted,
                         struct reply *note, struct refusal *refusal)
 {
-    int64_t ends[REQUEST_MAX_STOP_IDS + 64];
     wanted->request_id = note->custom_id = request->custom_id;
     if (!check_id(admission, note->line, request, refusal) ||
         !request_read(request, vocabulary_count(admission->model->vocab), refusal)) {
@@ -208,7 +207,7 @@ static int admit_record(struct admission *admission, struct request *request, mr
         return put_refusal(admission, wanted, note, refusal);
     }
     fill_note(admission, request, note);
-    set_ends(admission, request, wanted, ends, sizeof(ends) / sizeof(ends[0]));
+    set_ends(admission, request, wanted);
     if (!prepare(admission, request, wanted, refusal))
         return put_refusal(admission, wanted, note, refusal);
     return put(admission, wanted, note, mr_intake_admit);

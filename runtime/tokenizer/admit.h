@@ -11,6 +11,8 @@
 #include "runtime/tokenizer/model.h"
 #include <millrace/intake.h>
 
+enum { ADMIT_MAX_ENDS = REQUEST_MAX_STOP_IDS + 64 };
+
 struct admission {
     mr_member *member;
     mr_intake *intake;
@@ -19,6 +21,7 @@ struct admission {
     bool stream;
     bool unchecked_ids; /* the table of custom_ids is full, and that was said */
     mr_domain_info info;
+    int64_t ends[ADMIT_MAX_ENDS]; /* of the request at work: the tokens that end its answer */
 };
 
 /* What became of a line. */

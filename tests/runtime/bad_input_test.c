@@ -137,7 +137,7 @@ START_TEST(a_bad_record_gets_its_error_and_the_others_go_on)
         file_add("in", "\n");
         file_add("in", request(id, "one two", 2));
     }
-    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "--slots", "8", "in", NULL), 1);
+    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "--slots", "8", "in"), 1);
     ck_assert_uint_eq(count_lines("out"), 2 * BAD + 1);
     answers = answers_read("out");
     ck_assert_str_eq(answer_text(answers, "good"), "one two");
@@ -164,7 +164,7 @@ START_TEST(nul_bytes_are_refused_as_bytes_and_taken_as_characters)
     json_t *answers;
     file_add_bytes("in", "{\"custom_id\": \"a\0b\"}\n\0\0\0\n", 25);
     file_add("in", request("nul", "x\\u0000y", 2));
-    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "in", NULL), 1);
+    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "in"), 1);
     answers = answers_read("out");
     ck_assert_str_eq(answer_error(answers, "line 1"), "invalid_json");
     ck_assert_str_eq(answer_error(answers, "line 2"), "invalid_json");
@@ -186,7 +186,7 @@ START_TEST(a_prompt_longer_than_the_context_is_refused)
     fputs("\"}}\n", file);
     fclose(file);
     file_add("in", request("cut", "one two three", 5000)); /* ends with the context */
-    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "--max-len", "64", "in", NULL), 1);
+    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "--max-len", "64", "in"), 1);
     answers = answers_read("out");
     ck_assert_str_eq(answer_error(answers, "long"), "context_length_exceeded");
     ck_assert_ptr_null(answer_error(answers, "cut"));
@@ -206,7 +206,7 @@ START_TEST(deep_nesting_is_refused)
     putc('\n', file);
     fclose(file);
     file_add("in", request("b", "one", 1));
-    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "in", NULL), 1);
+    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "in"), 1);
     answers = answers_read("out");
     ck_assert_str_eq(answer_error(answers, "line 1"), "invalid_json");
     ck_assert_str_eq(answer_text(answers, "b"), "one");
@@ -218,6 +218,17 @@ END_TEST
 /* ---- large lines ---- */
 
 enum { MIB = 1 << 20 };
+
+/* AddressSanitizer keeps what was freed for a while, so under it the sizes say nothing. */
+static void took_at_most(const struct run *run, long mib)
+{
+#ifndef __SANITIZE_ADDRESS__
+    ck_assert_int_lt(run->max_kb, mib * 1024);
+#else
+    ck_assert_int_gt(run->max_kb, 0);
+    (void)mib;
+#endif
+}
 
 static void add_many(const char *path, const char *piece, size_t bytes)
 {
@@ -232,12 +243,12 @@ static void check_large_line(const char *input)
     const char *named = input == NULL ? "in" : "-";
     struct run run;
     json_t *answers;
-    ck_assert_int_eq(run_whole(&run, input, "-o", "out", "--slots", "4", named, NULL), 1);
+    ck_assert_int_eq(run_whole(&run, input, "-o", "out", "--slots", "4", named), 1);
     answers = answers_read("out");
     ck_assert_str_eq(answer_error(answers, "line 2"), "line_too_long");
     ck_assert_str_eq(answer_text(answers, "a"), "one");
     ck_assert_str_eq(answer_text(answers, "b"), "one");
-    ck_assert_int_lt(run.max_kb, 160 * 1024);
+    took_at_most(&run, 160);
     json_decref(answers);
     run_free(&run);
 }
@@ -267,11 +278,11 @@ START_TEST(a_line_of_tiny_numbers_takes_bounded_memory)
     add_many("in", ",1", 15 * MIB);
     file_add("in", "]}\n");
     file_add("in", request("b", "one", 1));
-    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "in", NULL), 1);
+    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "in"), 1);
     answers = answers_read("out");
     ck_assert_str_eq(answer_error(answers, "line 1"), "request_too_large");
     ck_assert_str_eq(answer_text(answers, "b"), "one");
-    ck_assert_int_lt(run.max_kb, 240 * 1024);
+    took_at_most(&run, 240);
     json_decref(answers);
     run_free(&run);
 }
@@ -285,7 +296,7 @@ START_TEST(a_megabyte_without_a_blank_is_encoded_quickly)
              "{\"custom_id\": \"x\", \"url\": \"/v1/completions\", \"body\": {\"prompt\": \"");
     add_many("in", "x", 8 * MIB);
     file_add("in", "\"}}\n");
-    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "in", NULL), 1);
+    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "in"), 1);
     answers = answers_read("out");
     ck_assert_str_eq(answer_error(answers, "x"), "context_length_exceeded");
     json_decref(answers);
@@ -298,7 +309,7 @@ START_TEST(more_ids_than_the_table_holds_are_answered_unchecked)
     struct run run;
     write_requests("in", 70000, 1);
     ck_assert_int_eq(
-        run_whole(&run, NULL, "-o", "out", "--slots", "256", "--max-batch", "64", "in", NULL), 0);
+        run_whole(&run, NULL, "-o", "out", "--slots", "256", "--max-batch", "64", "in"), 0);
     ck_assert_ptr_nonnull(strstr(run.err, "custom_ids are no longer checked"));
     ck_assert_uint_eq(count_lines("out"), 70000);
     run_free(&run);
@@ -321,7 +332,7 @@ START_TEST(a_shared_memory_that_is_too_small_is_told_at_the_start)
     file_add("in", request("a", "one", 1));
     if (!can_mount("/dev/shm", "1m"))
         return;
-    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "--slots", "64", "in", NULL), 2);
+    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "--slots", "64", "in"), 2);
     ck_assert_ptr_nonnull(strstr(run.err, "/dev/shm"));
     run_free(&run);
     umount("/dev/shm");
@@ -335,7 +346,7 @@ START_TEST(a_full_disk_is_told_once_and_waited_for)
     ck_assert_int_eq(mkdir("disk", 0700), 0);
     if (!can_mount("disk", "32k"))
         return;
-    run_begin(&run, NULL, "-o", "disk/out", "in", NULL);
+    run_begin(&run, NULL, "-o", "disk/out", "in");
     while (true) {
         char *err = file_read("stderr", NULL);
         bool told = strstr(err, "No space left") != NULL;

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,27 +177,15 @@ void run_begin_fds(struct run *run, int in, int out, const char *const *argument
     started[started_count++] = run->pid;
 }
 
-static void begin(struct run *run, const char *input, va_list list)
+void run_begin_list(struct run *run, const char *input, const char *const *arguments)
 {
-    const char *arguments[ARGUMENTS_MAX] = {NULL};
     int in = open(input != NULL ? input : "/dev/null", O_RDONLY | O_CLOEXEC);
     int out = open("stdout", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    for (unsigned i = 0; i < ARGUMENTS_MAX - 1; i++)
-        if ((arguments[i] = va_arg(list, const char *)) == NULL)
-            break;
     ck_assert_int_ge(in, 0);
     ck_assert_int_ge(out, 0);
     run_begin_fds(run, in, out, arguments);
     close(in);
     close(out);
-}
-
-void run_begin(struct run *run, const char *input, ...)
-{
-    va_list list;
-    va_start(list, input);
-    begin(run, input, list);
-    va_end(list);
 }
 
 static double now(void)
@@ -235,12 +222,9 @@ void run_end(struct run *run)
     run->max_kb = usage.ru_maxrss;
 }
 
-int run_whole(struct run *run, const char *input, ...)
+int run_whole_list(struct run *run, const char *input, const char *const *arguments)
 {
-    va_list list;
-    va_start(list, input);
-    begin(run, input, list);
-    va_end(list);
+    run_begin_list(run, input, arguments);
     run_end(run);
     return run->status;
 }

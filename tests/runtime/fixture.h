@@ -24,24 +24,28 @@ struct run {
 void fixture_open(void);
 void fixture_close(void); /* removes the folder and fails if a run left anything behind */
 
-/* run_begin - start `millrace run -m MODEL --worker ECHO ARGUMENT...`; ends with NULL.
- * `input` is the file that becomes standard input, NULL: /dev/null */
-void run_begin(struct run *run, const char *input, ...) __attribute__((sentinel));
-/* The same with standard output, or input, as a pipe of the caller's. */
+/* run_begin - start `millrace run -m MODEL --worker ECHO ARGUMENT...`, with standard output into
+ * the file "stdout"; `input` is the file that becomes standard input, NULL: /dev/null */
+#define run_begin(run, input, ...)                                                                 \
+    run_begin_list(run, input, (const char *const[]){__VA_ARGS__, NULL})
+void run_begin_list(struct run *run, const char *input, const char *const *arguments);
+/* The same with descriptors of the caller's. */
 void run_begin_fds(struct run *run, int in, int out, const char *const *arguments);
 void run_end(struct run *run); /* waits for it */
 void run_signal(const struct run *run, int signal);
 void run_free(struct run *run);
 
 /* run_whole - all of it; returns the exit status */
-int run_whole(struct run *run, const char *input, ...) __attribute__((sentinel));
+#define run_whole(run, input, ...)                                                                 \
+    run_whole_list(run, input, (const char *const[]){__VA_ARGS__, NULL})
+int run_whole_list(struct run *run, const char *input, const char *const *arguments);
 
 /* A process of a run by its name ("mr-tokenizer", "mr-worker-0"); 0: there is none now. */
 pid_t run_process(const struct run *run, const char *name);
 /* Any process of the run whose name begins so, at random. */
 pid_t run_any_process(const struct run *run, const char *prefix);
 
-/* run_wait_for_output - until the file has at least so many lines */
+/* run_wait_for_lines - until the file has at least so many lines */
 void run_wait_for_lines(const char *path, size_t lines);
 void wait_ms(unsigned milliseconds);
 

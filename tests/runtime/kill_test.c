@@ -126,7 +126,7 @@ static void begin(struct run *run, enum way way, struct pipes *pipes)
         begin_pipes(run, pipes);
     else
         run_begin(run, NULL, "-o", "out", "-n", "2", "--slots", "24", "--max-attempts", "15", "in",
-                  way == STREAMED_FILES ? "--stream" : NULL, NULL);
+                  way == STREAMED_FILES ? "--stream" : NULL);
 }
 
 static unsigned kill_at_random(const struct run *run, const char *prefix)
@@ -225,7 +225,7 @@ static void play(enum way way, const char *prefix, const char *expected)
 static char *play_undisturbed(void)
 {
     struct run run;
-    ck_assert_int_eq(run_whole(&run, NULL, "-o", "whole", "in", NULL), 1);
+    ck_assert_int_eq(run_whole(&run, NULL, "-o", "whole", "in"), 1);
     ck_assert_uint_eq(count_lines("whole"), REQUESTS);
     run_free(&run);
     return file_sorted("whole", NULL);
@@ -260,15 +260,14 @@ START_TEST(a_supervisor_that_is_killed_leaves_a_run_to_resume)
     expected = play_undisturbed();
     for (unsigned round = 0; round < setting("KILL_ROUNDS", 1); round++) {
         unlink("out");
-        run_begin(&run, NULL, "--name", "orphan", "-o", "out", "-n", "2", "--slots", "24", "in",
-                  NULL);
+        run_begin(&run, NULL, "--name", "orphan", "-o", "out", "-n", "2", "--slots", "24", "in");
         run_wait_for_lines("out", 1 + (size_t)rand() % 200);
         run_signal(&run, SIGKILL);
         run_end(&run);
         ck_assert_int_eq(run.status, 256 + SIGKILL);
         run_free(&run);
         reap_orphans();
-        ck_assert_int_eq(run_whole(&run, NULL, "--resume", "orphan", NULL), 1);
+        ck_assert_int_eq(run_whole(&run, NULL, "--resume", "orphan"), 1);
         run_free(&run);
         sorted = file_sorted("out", NULL);
         ck_assert_str_eq(sorted, expected);

@@ -30,7 +30,7 @@ START_TEST(each_request_of_a_file_is_answered)
     json_t *answers;
     file_add("in", request("a", "one two three", 4));
     file_add("in", request("b", "four", 2));
-    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "in", NULL), 0);
+    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "in"), 0);
     answers = answers_read("out");
     ck_assert_str_eq(answer_text(answers, "a"), "one two threeone");
     ck_assert_str_eq(answer_text(answers, "b"), "fourfour");
@@ -50,7 +50,7 @@ START_TEST(a_chat_goes_through_the_template)
              "\"body\": {\"model\": \"x\", \"messages\": [{\"role\": \"system\", \"content\": "
              "\"Be brief.\"}, {\"role\": \"user\", \"content\": [{\"type\": \"text\", "
              "\"text\": \"Say \"}, {\"type\": \"text\", \"text\": \"hello.\"}]}]}}\n");
-    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "in", NULL), 0);
+    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "in"), 0);
     answers = answers_read("out");
     /* The echo begins with "<|im_start|>", which isn't shown, and ends at "<|im_end|>". */
     ck_assert_str_eq(answer_text(answers, "c"), "system\nBe brief.");
@@ -109,7 +109,7 @@ START_TEST(line_ends_and_a_byte_order_mark_make_no_difference)
     file_add("in", "\r\n\n  \t\r\n");
     first = request("b", "two", 1);
     file_add_bytes("in", first, strlen(first) - 1); /* the last line has no newline */
-    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "in", NULL), 0);
+    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "in"), 0);
     answers = answers_read("out");
     ck_assert_uint_eq(json_object_size(answers), 2);
     ck_assert_str_eq(answer_text(answers, "a"), "one");
@@ -131,7 +131,7 @@ START_TEST(two_runs_give_the_same_bytes_after_sort)
         struct run run;
         char *sorted;
         ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "in", ways[i][0], ways[i][1],
-                                   ways[i][2], ways[i][3], ways[i][4], NULL),
+                                   ways[i][2], ways[i][3], ways[i][4]),
                          0);
         sorted = file_sorted("out", "\"delta\"");
         if (expected != NULL)
@@ -149,7 +149,7 @@ START_TEST(the_worst_case_of_memory_is_told_and_may_be_set)
     struct run run;
     file_add("in", request("a", "one", 1));
     ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "--slots", "5", "--max-len", "100",
-                               "--memory", "8M", "in", NULL),
+                               "--memory", "8M", "in"),
                      0);
     said(&run, "5 slots for requests of at most 100 tokens; 8.0 MiB of shared memory are reserved");
     run_free(&run);
@@ -162,7 +162,7 @@ START_TEST(every_process_has_its_name)
     struct run run;
     write_requests("in", 200, 20);
     setenv("ECHO_STEP_US", "5000", 1);
-    run_begin(&run, NULL, "-o", "out", "-n", "2", "in", NULL);
+    run_begin(&run, NULL, "-o", "out", "-n", "2", "in");
     run_wait_for_lines("out", 1);
     for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         ck_assert_msg(run_process(&run, names[i]) > 0, "no process is called '%s'", names[i]);
@@ -179,7 +179,7 @@ START_TEST(a_worker_that_attaches_by_itself_answers)
     pid_t stranger;
     int status;
     file_add("in", request("a", "one two three", 3));
-    run_begin(&run, NULL, "-n", "0", "--name", "strange", "-o", "out", "in", NULL);
+    run_begin(&run, NULL, "-n", "0", "--name", "strange", "-o", "out", "in");
     while (access("/dev/shm/millrace.strange.sock", F_OK) < 0)
         wait_ms(5);
     stranger = fork();
@@ -235,8 +235,8 @@ START_TEST(wrong_usage_is_told_and_ends_with_2)
     file_add("in", request("a", "one", 1));
     for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         struct run run;
-        ck_assert_int_eq(
-            run_whole(&run, NULL, "-o", "out", "in", wrong[i].option, wrong[i].value, NULL), 2);
+        ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "in", wrong[i].option, wrong[i].value),
+                         2);
         said(&run, wrong[i].says);
         run_free(&run);
     }
@@ -249,16 +249,16 @@ START_TEST(a_model_that_is_none_is_told_and_ends_with_2)
     char *model;
     size_t length;
     file_add("in", request("a", "one", 1));
-    ck_assert_int_eq(run_whole(&run, NULL, "-m", "missing.gguf", "-o", "out", "in", NULL), 2);
+    ck_assert_int_eq(run_whole(&run, NULL, "-m", "missing.gguf", "-o", "out", "in"), 2);
     said_once(&run, "missing.gguf");
     run_free(&run);
     model = file_read(path_of_model(), &length);
     file_add_bytes("cut.gguf", model, length / 2);
-    ck_assert_int_eq(run_whole(&run, NULL, "-m", "cut.gguf", "-o", "out", "in", NULL), 2);
+    ck_assert_int_eq(run_whole(&run, NULL, "-m", "cut.gguf", "-o", "out", "in"), 2);
     said_once(&run, "cut.gguf");
     run_free(&run);
     file_add("text.gguf", "this is no model at all, just some words");
-    ck_assert_int_eq(run_whole(&run, NULL, "-m", "text.gguf", "-o", "out", "in", NULL), 2);
+    ck_assert_int_eq(run_whole(&run, NULL, "-m", "text.gguf", "-o", "out", "in"), 2);
     said_once(&run, "text.gguf");
     run_free(&run);
     free(model);
@@ -269,23 +269,23 @@ START_TEST(an_input_without_requests_is_told_and_ends_with_2)
 {
     struct run run;
     file_add("empty", "");
-    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "empty", NULL), 2);
+    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "empty"), 2);
     said_once(&run, "the requests 'empty' are an empty file");
     run_free(&run);
-    ck_assert_int_eq(run_whole(&run, "empty", "-o", "out", NULL), 2);
+    ck_assert_int_eq(run_whole(&run, "empty", "-o", "out"), 2);
     said_once(&run, "the requests 'standard input' are an empty file");
     run_free(&run);
-    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", NULL), 2);
+    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out"), 2);
     said_once(&run, "the input held no request");
     run_free(&run);
     file_add("blank", "\n\n \n");
-    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "blank", NULL), 2);
+    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "blank"), 2);
     said_once(&run, "the input held no request");
     run_free(&run);
-    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "missing", NULL), 2);
+    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "missing"), 2);
     said_once(&run, "cannot open the requests 'missing'");
     run_free(&run);
-    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "/", NULL), 2);
+    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "/"), 2);
     said_once(&run, "a directory");
     run_free(&run);
 }
@@ -295,7 +295,7 @@ START_TEST(the_file_of_the_requests_is_not_overwritten)
 {
     struct run run;
     file_add("in", request("a", "one", 1));
-    ck_assert_int_eq(run_whole(&run, NULL, "-o", "in", "in", NULL), 2);
+    ck_assert_int_eq(run_whole(&run, NULL, "-o", "in", "in"), 2);
     said_once(&run, "the output is the file of the requests");
     ck_assert_uint_eq(count_lines("in"), 1);
     run_free(&run);
@@ -307,12 +307,12 @@ START_TEST(a_name_or_output_in_use_is_refused)
     struct run first, second;
     write_requests("in", 200, 20);
     setenv("ECHO_STEP_US", "10000", 1);
-    run_begin(&first, NULL, "--name", "taken", "-o", "out", "in", NULL);
+    run_begin(&first, NULL, "--name", "taken", "-o", "out", "in");
     run_wait_for_lines("out", 1);
-    ck_assert_int_eq(run_whole(&second, NULL, "--name", "taken", "-o", "other", "in", NULL), 2);
+    ck_assert_int_eq(run_whole(&second, NULL, "--name", "taken", "-o", "other", "in"), 2);
     said_once(&second, "domain 'taken' is running");
     run_free(&second);
-    ck_assert_int_eq(run_whole(&second, NULL, "-o", "out", "in", NULL), 2);
+    ck_assert_int_eq(run_whole(&second, NULL, "-o", "out", "in"), 2);
     said_once(&second, "the output 'out' is being written by another run");
     run_free(&second);
     run_signal(&first, SIGTERM);
@@ -329,8 +329,7 @@ START_TEST(a_worker_that_cannot_start_ends_the_run_with_2)
     struct run run;
     file_add("in", request("a", "one", 1));
     setenv("ECHO_EXIT", "2", 1);
-    ck_assert_int_eq(
-        run_whole(&run, NULL, "--name", "hopeless", "-n", "2", "-o", "out", "in", NULL), 2);
+    ck_assert_int_eq(run_whole(&run, NULL, "--name", "hopeless", "-n", "2", "-o", "out", "in"), 2);
     said_once(&run, "no worker is left");
     ck_assert_int_lt(access("/dev/shm/millrace.hopeless.data", F_OK), 0);
     run_free(&run);
@@ -342,7 +341,7 @@ START_TEST(a_worker_that_dies_at_once_is_given_up_after_some_tries)
     struct run run;
     file_add("in", request("a", "one", 1));
     setenv("ECHO_EXIT", "1", 1);
-    ck_assert_int_eq(run_whole(&run, NULL, "-n", "1", "-o", "out", "in", NULL), 2);
+    ck_assert_int_eq(run_whole(&run, NULL, "-n", "1", "-o", "out", "in"), 2);
     said_once(&run, "it is given up");
     run_free(&run);
 }
@@ -353,7 +352,7 @@ START_TEST(a_model_that_changed_stops_the_run)
     struct run run;
     file_add("in", request("a", "one", 1));
     setenv("ECHO_EXIT", "3", 1);
-    ck_assert_int_eq(run_whole(&run, NULL, "-n", "2", "-o", "out", "in", NULL), 1);
+    ck_assert_int_eq(run_whole(&run, NULL, "-n", "2", "-o", "out", "in"), 1);
     ck_assert_uint_eq(count_lines("out"), 0);
     run_free(&run);
 }
@@ -368,7 +367,7 @@ START_TEST(a_request_that_kills_its_workers_fails_alone)
              "{\"custom_id\": \"deadly\", \"method\": \"POST\", \"url\": \"/v1/completions\", "
              "\"body\": {\"prompt\": \"die\", \"seed\": 666}}\n");
     setenv("ECHO_DIE_SEED", "666", 1);
-    ck_assert_int_eq(run_whole(&run, NULL, "-n", "2", "-o", "out", "in", NULL), 1);
+    ck_assert_int_eq(run_whole(&run, NULL, "-n", "2", "-o", "out", "in"), 1);
     answers = answers_read("out");
     ck_assert_uint_eq(count_lines("out"), 21);
     ck_assert_ptr_nonnull(answer_error(answers, "deadly"));
@@ -385,7 +384,7 @@ START_TEST(one_signal_finishes_what_was_accepted)
     size_t lines;
     write_requests("in", 300, 20);
     setenv("ECHO_STEP_US", "2000", 1);
-    run_begin(&run, NULL, "-o", "out", "--slots", "16", "in", NULL);
+    run_begin(&run, NULL, "-o", "out", "--slots", "16", "in");
     run_wait_for_lines("out", 1);
     run_signal(&run, SIGINT);
     run_end(&run);
@@ -400,7 +399,7 @@ END_TEST
 
 static void stop_at_once(struct run *run, const char *name)
 {
-    run_begin(run, NULL, "--name", name, "-o", "out", "in", NULL);
+    run_begin(run, NULL, "--name", name, "-o", "out", "in");
     run_wait_for_lines("out", 1);
     run_signal(run, SIGINT);
     wait_ms(100);
@@ -416,15 +415,15 @@ START_TEST(two_signals_stop_a_named_run_which_is_then_resumed)
     struct run run;
     char *expected, *sorted;
     write_requests("in", 300, 20);
-    ck_assert_int_eq(run_whole(&run, NULL, "-o", "whole", "in", NULL), 0);
+    ck_assert_int_eq(run_whole(&run, NULL, "-o", "whole", "in"), 0);
     run_free(&run);
     setenv("ECHO_STEP_US", "2000", 1);
     stop_at_once(&run, "halted");
     ck_assert_uint_lt(count_lines("out"), 300);
-    ck_assert_int_eq(run_whole(&run, NULL, "--name", "halted", "-o", "out", "in", NULL), 2);
+    ck_assert_int_eq(run_whole(&run, NULL, "--name", "halted", "-o", "out", "in"), 2);
     said_once(&run, "finish them with --resume halted or drop them with --discard halted");
     run_free(&run);
-    ck_assert_int_eq(run_whole(&run, NULL, "--resume", "halted", NULL), 0);
+    ck_assert_int_eq(run_whole(&run, NULL, "--resume", "halted"), 0);
     run_free(&run);
     expected = file_sorted("whole", NULL);
     sorted = file_sorted("out", NULL);
@@ -441,12 +440,12 @@ START_TEST(a_stopped_run_can_be_discarded)
     write_requests("in", 300, 20);
     setenv("ECHO_STEP_US", "2000", 1);
     stop_at_once(&run, "dropped");
-    ck_assert_int_eq(run_whole(&run, NULL, "--discard", "dropped", NULL), 0);
+    ck_assert_int_eq(run_whole(&run, NULL, "--discard", "dropped"), 0);
     run_free(&run);
     ck_assert_int_lt(access("/dev/shm/millrace.dropped.data", F_OK), 0);
-    ck_assert_int_eq(run_whole(&run, NULL, "--discard", "dropped", NULL), 2);
+    ck_assert_int_eq(run_whole(&run, NULL, "--discard", "dropped"), 2);
     run_free(&run);
-    ck_assert_int_eq(run_whole(&run, NULL, "--resume", "dropped", NULL), 2);
+    ck_assert_int_eq(run_whole(&run, NULL, "--resume", "dropped"), 2);
     run_free(&run);
 }
 END_TEST
