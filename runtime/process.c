@@ -61,7 +61,9 @@ int process_begin(struct process *process, int argc, char **argv, enum mr_role r
         log_error("started with arguments it doesn't know; only `millrace run` starts it");
         return error;
     }
+    /* Now: later these numbers are given to whatever is opened. */
     process->has_spool = fcntl(PROCESS_SPOOL_FD, F_GETFD) >= 0;
+    process->has_relay = fcntl(PROCESS_RELAY_READ_FD, F_GETFD) >= 0;
     error = join(process, domain, role);
     if (error < 0)
         process_end(process);

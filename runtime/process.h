@@ -44,7 +44,8 @@ enum process_exit {
 struct process {
     mr_member *member;
     struct note note;
-    bool has_spool;
+    bool has_spool; /* which of the descriptors above it was given */
+    bool has_relay;
 };
 
 /* The entries; they return an enum process_exit. */

@@ -3,8 +3,8 @@
  *
  * It begins where its predecessor was stopped, be it by SIGKILL: the intake mark says behind which
  * line, and no state of its own counts. A record at which tokenizers die again and again is
- * refused unread. It leaves when its input has ended or nothing more is to be accepted; what was
- * accepted no longer needs it.
+ * refused unread. It leaves when its input has ended, which it notes in the domain, or when nothing
+ * more is to be accepted, after which a resumed run may go on; what was accepted no longer needs it.
  */
 #include "runtime/process.h"
 #include "runtime/log.h"
@@ -12,9 +12,7 @@
 #include "runtime/tokenizer/json.h"
 #include "runtime/tokenizer/lines.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LINE_LIMIT = 16 << 20, READS_AT_ONCE = 4 };
@@ -40,7 +38,7 @@ static int open_input(struct tokenizer *tokenizer)
     off_t position = lseek(PROCESS_INPUT_FD, 0, SEEK_CUR);
     uint64_t first = tokenizer->process.has_spool || position < 0 ? 0 : (uint64_t)position;
     uint64_t offset = tokenizer->mark.input_end > first ? tokenizer->mark.input_end : first;
-    bool relay = fcntl(PROCESS_RELAY_READ_FD, F_GETFD) >= 0;
+    bool relay = tokenizer->process.has_relay;
     const struct source_input input = {
         .fd = PROCESS_INPUT_FD,
         .spool = tokenizer->process.has_spool ? PROCESS_SPOOL_FD : -1,
@@ -159,8 +157,10 @@ static int take_all(struct tokenizer *tokenizer)
     while ((result = look_at_phase(tokenizer)) == ADMIT_DONE) {
         mr_intake_work(tokenizer->intake, 0);
         kind = lines_next(tokenizer->lines, &line);
-        if (kind == LINES_END)
+        if (kind == LINES_END) {
+            mr_intake_finish(tokenizer->intake);
             return ADMIT_DRAINED;
+        }
         if (kind < 0)
             return input_broken(tokenizer, kind);
         if (kind == LINES_SKIPPED)
@@ -188,8 +188,6 @@ static int run(struct tokenizer *tokenizer)
                   (unsigned long long)tokenizer->mark.ordinal + 1, mr_error());
         return PROCESS_FAILED;
     }
-    if (result == ADMIT_DRAINED)
-        mr_intake_finish(tokenizer->intake);
     return tokenizer->broken ? PROCESS_INPUT_BROKEN : PROCESS_DONE;
 }
 
