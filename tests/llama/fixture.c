@@ -100,7 +100,7 @@ static void put_keys(writer *w)
     put_string(w, "llama.rope.scaling.type", s->scaling);
     put_float(w, "llama.rope.scaling.factor", s->factor);
     if (s->extra_key)
-        put_number(w, s->extra_key, 7);
+        gguf_builder_add_u32(&w->builder, s->extra_key, 7);
 }
 
 /* ---- tensors ---- */

@@ -85,15 +85,22 @@ static kv_sequence *closed_sequence(kv *cache)
     return NULL;
 }
 
+/* Pages that are full with the least of so many positions. */
+static uint32_t whole_pages(uint32_t a, uint32_t b, uint32_t c)
+{
+    uint32_t least = a < b ? a : b;
+
+    return (least < c ? least : c) / LANES;
+}
+
 int kv_open(kv *cache, uint32_t limit, const kv_sequence *from, uint32_t shared,
             kv_sequence **sequence)
 {
     kv_sequence *s = closed_sequence(cache);
-    uint32_t common = from ? (shared < from->length ? shared : from->length) / LANES : 0;
+    uint32_t common = from ? whole_pages(from->length, shared, limit) : 0;
 
     if (limit < 1 || limit > cache->longest || pages_of(limit) > cache->page_count)
         return -E2BIG;
-    common = common < pages_of(limit) ? common : pages_of(limit);
     if (!s || pages_of(limit) - common > cache->free_count)
         return -EAGAIN;
     for (uint32_t i = 0; i < pages_of(limit); i++) {

@@ -27,7 +27,8 @@ enum {
 
 typedef struct {
     model *m;
-    uint64_t used; /* tensors that were asked for and are there */
+    const gguf_tensor **used; /* tensors that were asked for and are there */
+    uint64_t used_count;
     int status;
     char *error;
     size_t error_size;
@@ -212,7 +213,8 @@ static bool find(opening *o, const char *name, uint64_t rows, uint64_t columns, 
                     .rows = (uint32_t)rows,
                     .columns = (uint32_t)columns,
                     .type = tensor->type};
-    o->used++;
+    if (o->used_count < gguf_tensor_count(o->m->file))
+        o->used[o->used_count++] = tensor;
     return true;
 }
 
@@ -288,15 +290,20 @@ static bool read_vocabulary(opening *o)
 /* Tensors beyond the known ones (biases, adapters, experts) would change the answers. */
 static bool refuse_unknown_tensors(opening *o)
 {
-    uint64_t count = gguf_tensor_count(o->m->file);
+    for (uint64_t i = 0; i < gguf_tensor_count(o->m->file); i++) {
+        const gguf_tensor *tensor = gguf_tensor_at(o->m->file, i);
+        uint64_t j = 0;
 
-    if (count == o->used)
-        return true;
-    return fail(
-        o, -EINVAL,
-        "the model has %llu tensors and this worker knows %llu of them, so it isn't a plain "
-        "'llama' (biases, experts or adapters?); choose another model",
-        (unsigned long long)count, (unsigned long long)o->used);
+        while (j < o->used_count && o->used[j] != tensor)
+            j++;
+        if (j == o->used_count)
+            return fail(o, -EINVAL,
+                        "tensor '%.*s' is unknown to this worker, so the model isn't a plain "
+                        "'llama'; choose another model",
+                        (int)(tensor->name.length < 80 ? tensor->name.length : 80),
+                        tensor->name.bytes);
+    }
+    return true;
 }
 
 static bool read_tensors(opening *o)
@@ -304,7 +311,8 @@ static bool read_tensors(opening *o)
     model *m = o->m;
 
     m->layer = calloc(m->layers, sizeof(*m->layer));
-    if (!m->layer)
+    o->used = calloc(gguf_tensor_count(m->file) + 1, sizeof(*o->used));
+    if (!m->layer || !o->used)
         return no_memory(o);
     if (!read_vocabulary(o) || !copy_norm(o, "output_norm.weight", &m->output_norm))
         return false;
@@ -419,8 +427,10 @@ int model_open(model *m, const char *path, char *error, size_t error_size)
     if (!m->file)
         return -EIO;
     if (read_settings(&o) && read_tensors(&o) && read_rope(&o) && refuse_unknown_tensors(&o))
-        return 0;
-    model_close(m);
+        o.status = 0;
+    else
+        model_close(m);
+    free(o.used);
     return o.status;
 }
 
