@@ -5,6 +5,7 @@
  * common. A family is a row of literals.
  */
 #include "runtime/tokenizer/template_internal.h"
+#include "runtime/tokenizer/text_copy.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,7 +82,7 @@ static char *literal_words(const char *program, const char *from, const char *to
         close = strchr(next, quote);
         end = strstr(next, to);
         if (close && end && end > next && end < close)
-            return strndup(next, (size_t)(end - next));
+            return text_copy((gguf_text){next, (size_t)(end - next)});
     }
     return NULL;
 }
@@ -110,7 +111,7 @@ static char *special_text(const vocabulary *vocab, enum vocabulary_special which
     int64_t id = vocabulary_special(vocab, which);
     gguf_text text = id >= 0 ? vocabulary_bytes(vocab, id) : (gguf_text){"", 0};
 
-    return strndup(text.bytes, text.length);
+    return text_copy(text);
 }
 
 static bool read_program(chat_template *chat, const char *program, const vocabulary *vocab)
@@ -141,7 +142,7 @@ static chat_template *new_template(gguf_text source, const vocabulary *vocab, ch
     else if (!(chat->family = family_of(program)))
         snprintf(error, error_size,
                  "the model file's chat template is of no family that is "
-                 "known: ChatML, Llama-3, Zephyr; use /v1/completions");
+                 "known: ChatML, Llama-3, Zephyr");
     else if (!(ok = read_program(chat, program, vocab)))
         snprintf(error, error_size, "no memory for the model's chat template");
     free(program);
@@ -157,9 +158,7 @@ chat_template *chat_template_load(const gguf *file, const vocabulary *vocab, cha
     gguf_text source;
 
     if (!gguf_string(file, "tokenizer.chat_template", &source)) {
-        snprintf(error, error_size,
-                 "the model file has no key 'tokenizer.chat_template', so the "
-                 "model takes no chats; use /v1/completions");
+        snprintf(error, error_size, "the model file has no key 'tokenizer.chat_template'");
         return NULL;
     }
     return new_template(source, vocab, error, error_size);

@@ -7,6 +7,7 @@
  * that has to do with a control token is left out: a user's text must never become one.
  */
 #include "runtime/tokenizer/byte_level.h"
+#include "runtime/tokenizer/text_copy.h"
 #include "runtime/tokenizer/vocabulary_internal.h"
 
 #include <errno.h>
@@ -69,7 +70,7 @@ static bool take_pre(loader *load)
     gguf_text pre = {"default", 7};
 
     gguf_string(load->file, "tokenizer.ggml.pre", &pre);
-    v->pre = strndup(pre.bytes, pre.length);
+    v->pre = text_copy(pre);
     if (!v->pre)
         return no_memory(load);
     v->takes_whole = strcmp(v->pre, "llama-bpe") == 0;
@@ -86,37 +87,38 @@ static bool get_strings(loader *load, const char *key, uint64_t most, gguf_array
     return true;
 }
 
-static bool name_tokens(loader *load, gguf_array *array)
+static bool index_names(loader *load)
 {
-    vocabulary *v = load->vocab;
-    gguf_strings strings;
+    size_t count = load->vocab->count;
 
-    if (!gguf_array_strings(array, &strings))
-        return fail(load, "the model file's 'tokenizer.ggml.tokens' is not an array of strings");
-    load->names = calloc(v->count, sizeof(*load->names));
-    if (!load->names || token_map_init(&load->by_name, load->names, v->count) != 0)
+    if (token_map_init(&load->by_name, load->names, count) != 0)
         return no_memory(load);
-    for (size_t i = 0; i < v->count; i++) {
-        gguf_strings_next(&strings, &load->names[i]);
+    for (size_t i = 0; i < count; i++)
         if (token_map_add(&load->by_name, (int32_t)i) != 0)
             return fail(load, "the model file's 'tokenizer.ggml.tokens' can't be indexed; it was "
                               "made to be slow");
-    }
-    XXH3_64bits_update(load->identity, array->bytes, array->size);
     return true;
 }
 
 static bool take_tokens(loader *load)
 {
-    vocabulary *v = load->vocab;
     gguf_array array;
+    gguf_strings strings;
 
     if (!get_strings(load, "tokenizer.ggml.tokens", MAX_TOKENS, &array))
         return false;
     if (array.count == 0)
         return fail(load, "the model file's 'tokenizer.ggml.tokens' is empty");
-    v->count = (size_t)array.count;
-    return name_tokens(load, &array);
+    if (!gguf_array_strings(&array, &strings))
+        return fail(load, "the model file's 'tokenizer.ggml.tokens' is not an array of strings");
+    load->vocab->count = (size_t)array.count;
+    load->names = calloc(load->vocab->count, sizeof(*load->names));
+    if (!load->names)
+        return no_memory(load);
+    for (gguf_text *name = load->names; gguf_strings_next(&strings, name);)
+        name++;
+    XXH3_64bits_update(load->identity, array.bytes, array.size);
+    return index_names(load);
 }
 
 static bool take_types(loader *load)

@@ -142,6 +142,27 @@ START_TEST(smollm2_s_vocabulary_has_its_special_ids)
 }
 END_TEST
 
+START_TEST(the_bundled_model_s_vocabulary_has_a_token_for_each_byte)
+{
+    gguf *bundled =
+        gguf_open(fixture_path("../models/bundled/millrace-stories.gguf"), error, sizeof(error));
+    vocabulary *vocab;
+    const int64_t *ends;
+    size_t count;
+
+    ck_assert_msg(bundled != NULL, "%s", error);
+    vocab = vocabulary_load(bundled, error, sizeof(error));
+    ck_assert_msg(vocab != NULL, "%s", error);
+    for (size_t byte = 0; byte < 256; byte++)
+        ck_assert_int_ge(vocab->byte_tokens[byte], 0);
+    ends = vocabulary_ends(vocab, &count);
+    ck_assert_uint_ge(count, 1);
+    ck_assert(vocabulary_is_control(vocab, ends[0]));
+    vocabulary_free(vocab);
+    gguf_close(bundled);
+}
+END_TEST
+
 /* The fingerprint of `letters` with another pre-tokenizer and one key more. */
 static uint64_t fingerprint(const small_vocabulary *small, const char *pre, const char *key)
 {
@@ -292,6 +313,7 @@ int main(void)
     tcase_add_test(tests, specials_are_found_by_name);
     tcase_add_test(tests, all_tokens_that_end_a_generation_are_listed_once);
     tcase_add_test(tests, smollm2_s_vocabulary_has_its_special_ids);
+    tcase_add_test(tests, the_bundled_model_s_vocabulary_has_a_token_for_each_byte);
     tcase_add_test(tests, the_fingerprint_changes_with_all_that_changes_tokens);
     tcase_add_test(tests, a_merge_that_makes_a_control_token_is_left_out);
     suite_add_tcase(suite, tests);
