@@ -172,17 +172,22 @@ uint64_t mr_emission_length(const mr_emission *emission)
 
 /* ---- what comes next ---- */
 
-/* A slot that may have something: clears its news. False if it holds nothing accepted. */
-static bool take_news(mr_emission *emission, uint32_t index, const uint32_t *hint,
-                      mr_handle *handle)
+/*
+ * A slot that may have something: clears its news. False if it holds nothing accepted.
+ *
+ * Whatever generation the hint is of, the flag is lowered: a worker that is slow between its CAS to
+ * DONE and its news raises the flag of the context that the slot holds by then, and its hint, which
+ * names the old one, is the only one that there is.
+ */
+static bool take_news(mr_emission *emission, uint32_t index, mr_handle *handle)
 {
     mr_slot *slot = &emission->domain->slots[index];
-    mr_state_parts state = mr_state_unpack(mr_slot_load(slot));
+    mr_state_parts state;
 
-    if (state.state < MR_STATE_READY || state.state >= MR_STATE_COUNT ||
-        (hint && !mr_hint_fits(*hint, index, state.generation)))
-        return false;
     mr_news_take(slot);
+    state = mr_state_unpack(mr_slot_load(slot));
+    if (state.state < MR_STATE_READY || state.state >= MR_STATE_COUNT)
+        return false;
     *handle = mr_handle_make(index, state.generation);
     return true;
 }
@@ -190,7 +195,7 @@ static bool take_news(mr_emission *emission, uint32_t index, const uint32_t *hin
 static bool next_of_look(mr_emission *emission, mr_handle *handle)
 {
     while (emission->look < emission->domain->slot_count)
-        if (take_news(emission, emission->look++, NULL, handle))
+        if (take_news(emission, emission->look++, handle))
             return true;
     return false;
 }
@@ -211,7 +216,7 @@ static int next_now(mr_emission *emission, mr_handle *handle)
     if (next_of_look(emission, handle))
         return 0;
     while (!mr_queue_pop(emission->domain, MR_QUEUE_COLLECTOR, &index, &hint))
-        if (take_news(emission, index, &hint, handle))
+        if (take_news(emission, index, handle))
             return 0;
     look_again_if_asked(emission);
     return next_of_look(emission, handle) ? 0 : -EAGAIN;

@@ -1,6 +1,7 @@
 /*
  * emission_test.c - marks and journal: what is emitted counts once
  */
+#include "ipc/news.h"
 #include "tests/ipc/support.h"
 #include <errno.h>
 #include <string.h>
@@ -252,6 +253,26 @@ START_TEST(a_dropped_hint_is_looked_for)
 }
 END_TEST
 
+/* A worker that is slow between DONE and its news: by then the slot holds the next context. */
+START_TEST(news_that_come_late_do_not_silence_the_next_context)
+{
+    mr_handle first, handle;
+
+    admit(1, 1, 1);
+    work(1);
+    first = next_handle();
+    mr_emission_commit(emission, 1, &(mr_emitted){.handle = first, .tokens = 1, .final = 1}, 1);
+    drain();
+    admit(2, 1, 4);
+    mr_news_tell(domain, first);
+    drain();
+    work(1);
+    handle = next_handle();
+    ck_assert_uint_ne(handle, first);
+    ck_assert_uint_eq(mr_handle_index(handle), mr_handle_index(first));
+}
+END_TEST
+
 START_TEST(deaths_at_one_emission_are_counted)
 {
     mr_handle handle, suspect;
@@ -318,6 +339,7 @@ int main(void)
     tcase_add_test(tests, records_are_found_by_position);
     tcase_add_test(tests, a_stop_reaches_the_worker);
     tcase_add_test(tests, a_dropped_hint_is_looked_for);
+    tcase_add_test(tests, news_that_come_late_do_not_silence_the_next_context);
     tcase_add_test(tests, deaths_at_one_emission_are_counted);
     tcase_add_test(tests, corruption_is_refused);
     tcase_add_test(tests, the_end_of_the_domain_ends_the_waiting);
