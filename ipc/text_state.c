@@ -101,9 +101,9 @@ void mr_text_take_over(mr_context *context)
     memcpy(before, context->now, sizeof(before));
     mr_text_restart(context);
     context->now[MR_CURSOR_FLAGS] |= MR_FLAG_INITIAL;
-    mr_records_pass(context);
     if (!changed && !memcmp(before, context->now, sizeof(before)))
         return;
+    mr_records_pass(context);
     context->now[MR_CURSOR_RESETS]++;
     mr_text_publish(context);
 }
