@@ -77,15 +77,6 @@ static void drain(void)
         ;
 }
 
-static void drain_to(mr_handle *last)
-{
-    mr_handle handle;
-
-    *last = 0;
-    while (!mr_emission_next(emission, &handle, 0))
-        *last = handle;
-}
-
 static void succeed(mr_handle *suspect, unsigned *deaths)
 {
     mr_member_options options = {.size = sizeof(options), .role = MR_ROLE_COLLECTOR};
@@ -137,27 +128,6 @@ START_TEST(many_commits_make_one_hint)
     work(1);
     next_handle();
     ck_assert_int_eq(mr_emission_next(emission, &handle, 2), -EAGAIN);
-}
-END_TEST
-
-/* A worker that is slow between "done" and its hint may raise the flag of the slot's next context.
- */
-START_TEST(a_late_hint_of_the_slots_last_use_hides_nothing)
-{
-    mr_handle first, second;
-
-    admit(1, 1, 1);
-    work(1);
-    first = next_handle();
-    mr_emission_commit(emission, 10, &(mr_emitted){.handle = first, .tokens = 1, .final = 1}, 1);
-    drain();
-    admit(2, 1, 5);
-    mr_news_tell(domain, first);
-    drain_to(&second);
-    ck_assert_uint_eq(mr_handle_index(second), mr_handle_index(first));
-    ck_assert_uint_ne(second, first);
-    work(1);
-    ck_assert_uint_eq(next_handle(), second);
 }
 END_TEST
 
@@ -363,7 +333,6 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, a_view_shows_what_was_committed);
     tcase_add_test(tests, many_commits_make_one_hint);
-    tcase_add_test(tests, a_late_hint_of_the_slots_last_use_hides_nothing);
     tcase_add_test(tests, marks_and_length_are_committed_together);
     tcase_add_test(tests, a_final_part_frees_the_slot_also_when_a_successor_does_it);
     tcase_add_test(tests, choices_are_found_by_their_request);
