@@ -73,14 +73,19 @@ static uint32_t or_default(uint32_t value, uint32_t otherwise)
     return value ? value : otherwise;
 }
 
-/* Pages for all sequences at full length, within the default's bound but enough for one. */
-static uint32_t default_pages(const engine_facts *facts, const model *m)
+/* Without a wish: for all sequences at full length, within the bound but enough for one. */
+static uint32_t count_pages(const engine_facts *facts, const engine_options *o, const model *m)
 {
     uint64_t one = (facts->max_length + LANES - 1) / LANES;
     uint64_t all = one * facts->max_sequences;
-    uint64_t bound = DEFAULT_CACHE_BYTES / kv_page_bytes(m);
+    uint64_t bound = (o->kv_bytes ? o->kv_bytes : DEFAULT_CACHE_BYTES) / kv_page_bytes(m);
 
-    return (uint32_t)(all <= bound ? all : bound > one ? bound : one);
+    if (o->kv_pages)
+        return o->kv_pages;
+    if (!o->kv_bytes && bound < one)
+        bound = one;
+    all = all < bound ? all : bound;
+    return all < 1 ? 1 : all < UINT32_MAX ? (uint32_t)all : UINT32_MAX;
 }
 
 static void settle(engine_facts *facts, const engine_options *o, const model *m)
@@ -94,7 +99,7 @@ static void settle(engine_facts *facts, const engine_options *o, const model *m)
     facts->max_positions = or_default(o->max_positions, 256);
     facts->max_logits = or_default(o->max_logits, facts->max_sequences);
     facts->page_positions = LANES;
-    facts->kv_pages = or_default(o->kv_pages, default_pages(facts, m));
+    facts->kv_pages = count_pages(facts, o, m);
     facts->kv_bytes = (uint64_t)facts->kv_pages * kv_page_bytes(m);
     facts->model_fingerprint = gguf_fingerprint(m->file);
     facts->kernels = kernels_select(o->kernels);

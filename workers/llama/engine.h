@@ -30,8 +30,9 @@ typedef struct {
     uint32_t max_logits;    /* positions of one step that may want logits; 0: max_sequences */
     uint32_t max_length;    /* positions of a sequence; 0: the model's context length, which is
                                the limit too */
-    uint32_t kv_pages;      /* of the cache; 0: as many as max_sequences of max_length take, but
-                               not more than 1 GiB */
+    uint32_t kv_pages;      /* of the cache; 0: as many as kv_bytes hold */
+    uint64_t kv_bytes;      /* 0: what max_sequences of max_length take, but not more than 1 GiB
+                               unless one alone takes more */
     const char *kernels;    /* portable, avx2, avx512; NULL: the fastest */
     void (*progress)(void *argument); /* called within a step, once a layer; NULL: none */
     void *progress_argument;
