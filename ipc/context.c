@@ -69,6 +69,7 @@ int mr_context_load(mr_context *context, mr_domain *domain, uint32_t index)
     context->words = context->params.kind == MR_KIND_TEXT ? MR_CURSOR_KIND : MR_CURSOR_WORDS;
     context->sequence = mr_twin_read(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS,
                                      context->now, context->words);
+    context->cold_due = 2;
     context->records = domain->data + context->params.records.offset;
     if (!kind_has_text(context->params.kind))
         return 0;
@@ -91,10 +92,31 @@ static void clear_attempts(mr_context *context)
         context->state = mr_state_pack(state);
 }
 
+/*
+ * How many words this commit must write. The words behind the hot ones seldom change, and those
+ * that two commits in a row left alone are the same in both copies: they need not be written again.
+ * What a copy holds when a view is loaded is not known (a predecessor may have died in a commit),
+ * so the first two commits write all.
+ */
+static size_t words_due(mr_context *context)
+{
+    int64_t *cold = context->now + MR_CURSOR_HOT;
+    const size_t bytes = (context->words - MR_CURSOR_HOT) * sizeof(*cold);
+
+    if (memcmp(context->cold, cold, bytes)) {
+        memcpy(context->cold, cold, bytes);
+        context->cold_due = 2;
+    }
+    if (!context->cold_due)
+        return MR_CURSOR_HOT;
+    context->cold_due--;
+    return MR_CURSOR_WORDS;
+}
+
 void mr_context_commit(mr_context *context)
 {
     mr_twin_write(&context->slot->sequence, context->slot->cursors[0], MR_CURSOR_WORDS,
-                  context->now, MR_CURSOR_WORDS);
+                  context->now, words_due(context));
     context->sequence++;
     if (!context->worker)
         return;

@@ -22,6 +22,8 @@ struct mr_context {
     uint64_t sequence; /* of the last commit */
     size_t words;      /* cursors that its kind uses */
     int64_t now[MR_CURSOR_WORDS];
+    int64_t cold[MR_CURSOR_WORDS - MR_CURSOR_HOT]; /* of the last commit */
+    unsigned cold_due; /* copies in the slot whose cold words may be older than that */
 
     /* text: what others never see */
     int64_t *tokens; /* the array, params.capacity long */

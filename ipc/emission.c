@@ -25,6 +25,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LOOK_NS = 50000000 }; /* between two looks after the supervisor */
+
 #define FINAL_BIT (UINT64_C(1) << 63) /* in a part's count of tokens */
 
 /* Where the search for log-probability records goes on, per slot. */
@@ -34,13 +36,22 @@ typedef struct record_place {
     int64_t next; /* the first position that lies at or behind `at` */
 } record_place;
 
+/* What is constant in a slot's context, checked and copied when it is first looked at. */
+typedef struct known_context {
+    mr_handle key; /* handle + 1 */
+    int64_t capacity;
+    mr_view view;
+} known_context;
+
 struct mr_emission {
     mr_member *member;
     mr_domain *domain;
     uint64_t length;
-    uint32_t look; /* slots in [look, slot_count) are still to be given once */
+    uint64_t next_look; /* when the supervisor is looked after again, monotonic time */
+    uint32_t look;      /* slots in [look, slot_count) are still to be given once */
     unsigned hints;
     record_place *places;
+    known_context *known;
 };
 
 /* ---- marks ---- */
@@ -138,9 +149,11 @@ int mr_emission_open(mr_emission **out, mr_member *member, mr_handle *suspect, u
     if (member->role != MR_ROLE_COLLECTOR)
         return mr_fail(EPERM, "only the collector emits");
     emission = calloc(1, sizeof(*emission));
-    if (emission)
+    if (emission) {
         emission->places = calloc(domain->slot_count, sizeof(*emission->places));
-    if (!emission || !emission->places) {
+        emission->known = calloc(domain->slot_count, sizeof(*emission->known));
+    }
+    if (!emission || !emission->places || !emission->known) {
         mr_emission_close(emission);
         return mr_fail(ENOMEM, "out of memory for %u slots", domain->slot_count);
     }
@@ -162,6 +175,7 @@ void mr_emission_close(mr_emission *emission)
     if (!emission)
         return;
     free(emission->places);
+    free(emission->known);
     free(emission);
 }
 
@@ -222,6 +236,15 @@ static int next_now(mr_emission *emission, mr_handle *handle)
     return next_of_look(emission, handle) ? 0 : -EAGAIN;
 }
 
+/* The phase each time, the supervisor's socket now and then. */
+static bool may_go_on(mr_emission *emission, uint64_t now)
+{
+    if (now < emission->next_look && !emission->member->gone)
+        return mr_domain_phase(emission->domain) < MR_PHASE_STOP;
+    emission->next_look = now + LOOK_NS;
+    return mr_member_alive(emission->member);
+}
+
 int mr_emission_next(mr_emission *emission, mr_handle *handle, int timeout)
 {
     uint64_t end = timeout > 0 ? mr_monotonic_ns() + (uint64_t)timeout * 1000000 : 0;
@@ -230,7 +253,7 @@ int mr_emission_next(mr_emission *emission, mr_handle *handle, int timeout)
         uint64_t now = mr_monotonic_ns();
 
         atomic_store_explicit(&emission->domain->header->emitting, 0, memory_order_relaxed);
-        if (!mr_member_alive(emission->member))
+        if (!may_go_on(emission, now))
             return mr_fail(ESHUTDOWN, "domain '%s' ends", emission->domain->info.name);
         if (timeout >= 0 && now >= end)
             return -EAGAIN;
@@ -287,6 +310,8 @@ static void view_request(const mr_domain *domain, const mr_slot *slot, mr_view *
     view->input_end = atomic_load_explicit(&slot->input_end, memory_order_relaxed);
     view->accepted = p->accepted;
     view->prompt_length = p->original_prompt;
+    if (p->kind != MR_KIND_REFUSAL)
+        view->tokens.ids = (const int64_t *)(const void *)(domain->data + p->tokens.offset);
     view->request_id = bytes_at(domain, &p->request_id);
     view->model_name = bytes_at(domain, &p->model_name);
     view->reply = bytes_at(domain, &p->reply);
@@ -294,6 +319,23 @@ static void view_request(const mr_domain *domain, const mr_slot *slot, mr_view *
     view->log_probabilities = p->log_probabilities;
     view->log_probabilities_echo = p->log_probabilities_echo;
     view->sampling = &p->sampling;
+}
+
+/* Only this process ends the context's use of the slot, so what is constant needs one look. */
+static int know(mr_emission *emission, mr_handle handle, const mr_slot *slot, known_context **out)
+{
+    known_context *known = &emission->known[mr_handle_index(handle)];
+    int rc;
+
+    *out = known;
+    if (known->key == handle + 1)
+        return 0;
+    if ((rc = mr_context_check_params(emission->domain, slot, &slot->params)))
+        return rc;
+    *known = (known_context){.capacity = slot->params.capacity, .view = {.handle = handle}};
+    view_request(emission->domain, slot, &known->view);
+    known->key = handle + 1;
+    return 0;
 }
 
 static void view_marks(const mr_slot *slot, mr_view *view)
@@ -304,25 +346,24 @@ static void view_marks(const mr_slot *slot, mr_view *view)
     view->emitted_bytes = atomic_load_explicit(&slot->emitted_bytes, memory_order_relaxed);
 }
 
-static int view_progress(const mr_domain *domain, const mr_slot *slot, mr_view *view)
+static int view_progress(const known_context *known, const mr_slot *slot, mr_view *view)
 {
-    const mr_params *p = &slot->params;
-    int64_t cursors[MR_CURSOR_WORDS];
+    int64_t cursors[MR_CURSOR_HOT];
 
-    mr_twin_read(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS, cursors, MR_CURSOR_WORDS);
+    mr_twin_read(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS, cursors, MR_CURSOR_HOT);
     view->cancel = (uint32_t)atomic_load_explicit(&slot->cancel, memory_order_relaxed);
     view->status = (uint32_t)cursors[MR_CURSOR_STATUS];
     view->resets = (uint32_t)cursors[MR_CURSOR_RESETS];
     view->failed = cursors[MR_CURSOR_FAILURE] != 0;
     if (view->failed)
         view->failure = (mr_bytes){slot->failure, strnlen(slot->failure, sizeof(slot->failure))};
-    if (p->kind == MR_KIND_REFUSAL)
+    if (view->kind == MR_KIND_REFUSAL)
         return 0;
-    if (cursors[MR_CURSOR_LENGTH] < p->original_prompt || cursors[MR_CURSOR_LENGTH] > p->capacity)
+    if (cursors[MR_CURSOR_LENGTH] < view->prompt_length ||
+        cursors[MR_CURSOR_LENGTH] > known->capacity)
         return mr_fail(EBADMSG, "slot %u is corrupt: %lld tokens, room for %lld",
                        mr_handle_index(view->handle), (long long)cursors[MR_CURSOR_LENGTH],
-                       (long long)p->capacity);
-    view->tokens.ids = (const int64_t *)(const void *)(domain->data + p->tokens.offset);
+                       (long long)known->capacity);
     view->tokens.count = (size_t)cursors[MR_CURSOR_LENGTH];
     view->last_token = cursors[MR_CURSOR_LAST];
     return 0;
@@ -332,17 +373,18 @@ int mr_emission_view(mr_emission *emission, mr_handle handle, mr_view *view)
 {
     mr_state_parts state;
     const mr_slot *slot = slot_of(emission, handle, &state); /* the state before the cursors */
+    known_context *known;
     int rc;
 
     if (!slot)
         return mr_fail(ESTALE, "the context of handle %llx has ended", (unsigned long long)handle);
     atomic_store_explicit(&emission->domain->header->emitting, handle + 1, memory_order_relaxed);
-    *view = (mr_view){.handle = handle, .done = state.state == MR_STATE_DONE};
-    if ((rc = mr_context_check_params(emission->domain, slot, &slot->params)))
+    if ((rc = know(emission, handle, slot, &known)))
         return rc;
-    view_request(emission->domain, slot, view);
+    *view = known->view;
+    view->done = state.state == MR_STATE_DONE;
     view_marks(slot, view);
-    return view_progress(emission->domain, slot, view);
+    return view_progress(known, slot, view);
 }
 
 int mr_emission_choice(mr_emission *emission, mr_handle of, uint32_t choice, mr_handle *handle)

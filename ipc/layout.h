@@ -88,32 +88,39 @@ typedef struct mr_place_record {
 /* ---- slots ---- */
 
 /*
- * Words of a context's cursors. A commit writes them all to the idle copy, then the sequence word.
- * What a word means for text is in text.c; tokens [0, LENGTH - 1) count from the array, the last
- * token counts from LAST (text.c says why).
+ * Words of a context's cursors. A commit writes to the idle copy, then the sequence word. What a
+ * word means for text is in text.c; tokens [0, LENGTH - 1) count from the array, the last token
+ * counts from LAST (text.c says why).
+ *
+ * The first line of a copy holds what a token changes and what the collector looks at: a commit of
+ * a token writes, and the collector reads, that line alone (context.c).
  */
 enum mr_cursor {
-    MR_CURSOR_LENGTH,       /* L */
-    MR_CURSOR_PROMPT,       /* P */
-    MR_CURSOR_START,        /* S */
-    MR_CURSOR_END,          /* E */
-    MR_CURSOR_OFFSET,       /* O, may be negative */
-    MR_CURSOR_CONSUMED,     /* A */
-    MR_CURSOR_COMPLETION,   /* B */
-    MR_CURSOR_LAST,         /* token L - 1 */
-    MR_CURSOR_STATUS,       /* enum mr_status */
-    MR_CURSOR_FLAGS,        /* enum mr_cursor_flag */
-    MR_CURSOR_RECORDS,      /* log-probability records, bytes used */
-    MR_CURSOR_RECORD_FIRST, /* byte at which the first undelivered record may lie */
-    MR_CURSOR_ECHO,         /* prompt positions below have their log-probability record */
-    MR_CURSOR_RESETS,       /* times the context was taken over or put back */
-    MR_CURSOR_FINGERPRINT,  /* of the worker that made the generated tokens; 0: none yet */
-    MR_CURSOR_FAILURE,      /* 1: ended by an error, slot.failure says which */
-    MR_CURSOR_BASE,         /* tokens from here on count for min_tokens and stop sequences */
-    MR_CURSOR_RECORD_KEY,   /* largest key of a record so far */
-    MR_CURSOR_RECORD_LATE,  /* byte below which records that came too late are dropped */
-    MR_CURSOR_KIND = 20,    /* from here: words of the other kinds */
+    MR_CURSOR_LENGTH,     /* L */
+    MR_CURSOR_LAST,       /* token L - 1 */
+    MR_CURSOR_STATUS,     /* enum mr_status */
+    MR_CURSOR_FAILURE,    /* 1: ended by an error, slot.failure says which */
+    MR_CURSOR_RESETS,     /* times the context was taken over or put back */
+    MR_CURSOR_START,      /* S */
+    MR_CURSOR_END,        /* E */
+    MR_CURSOR_COMPLETION, /* B */
+    MR_CURSOR_HOT,        /* words of the first line */
+
+    MR_CURSOR_PROMPT = MR_CURSOR_HOT, /* P */
+    MR_CURSOR_OFFSET,                 /* O, may be negative */
+    MR_CURSOR_CONSUMED,               /* A */
+    MR_CURSOR_FLAGS,                  /* enum mr_cursor_flag */
+    MR_CURSOR_RECORDS,                /* log-probability records, bytes used */
+    MR_CURSOR_RECORD_FIRST,           /* byte at which the first undelivered record may lie */
+    MR_CURSOR_ECHO,                   /* prompt positions below have their log-probability record */
+    MR_CURSOR_FINGERPRINT, /* of the worker that made the generated tokens; 0: none yet */
+    MR_CURSOR_BASE,        /* tokens from here on count for min_tokens and stop sequences */
+    MR_CURSOR_RECORD_KEY,  /* largest key of a record so far */
+    MR_CURSOR_RECORD_LATE, /* byte below which records that came too late are dropped */
+    MR_CURSOR_KIND = 20,   /* from here: words of the other kinds */
 };
+
+_Static_assert(MR_CURSOR_HOT * sizeof(mr_word) == 64, "the hot words fill a line");
 
 enum mr_cursor_flag {
     MR_FLAG_CHUNKED = 1,

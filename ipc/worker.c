@@ -23,8 +23,9 @@
 #include <time.h>
 
 enum {
-    LOOK_FOR_DROPPED = 64
-}; /* claims between two looks at `rescan` in a ring that is never empty */
+    LOOK_FOR_DROPPED = 64, /* claims between two looks at `rescan` in a ring that is never empty */
+    LOOK_NS = 50000000     /* between two looks after the supervisor */
+};
 
 struct mr_worker {
     mr_member *member;
@@ -33,8 +34,10 @@ struct mr_worker {
     uint32_t count; /* of held */
     uint64_t token_capacity;
     uint64_t token_page;
-    uint64_t tokens; /* reserved by what is held */
-    bool full;       /* something didn't fit */
+    uint64_t tokens;    /* reserved by what is held */
+    bool full;          /* something didn't fit */
+    bool may_suspect;   /* a suspect was claimed since none was found */
+    uint64_t next_look; /* when the supervisor is looked after again, boot time */
     unsigned claims;
     mr_context **held;
     mr_context *contexts; /* storage, `capacity` of them; free ones have no slot */
@@ -214,6 +217,7 @@ static void hold(mr_worker *worker, mr_context *context)
     context->worker = worker;
     context->stats = worker->member->stats;
     context->fingerprint = worker->member->fingerprint;
+    worker->may_suspect |= mr_context_suspect(context);
     worker->tokens += tokens_needed(worker, context);
     worker->held[worker->count++] = context;
     mr_stats_add(worker->member->stats, MR_STAT_claims, 1);
@@ -299,23 +303,24 @@ static void claim_what_fits(mr_worker *worker)
 /* All that is held; or a suspect alone, so that a death is laid at the right door. */
 static int give(mr_worker *worker, mr_context **batch)
 {
-    for (uint32_t i = 0; i < worker->count; i++)
+    for (uint32_t i = 0; i < worker->count && worker->may_suspect; i++)
         if (mr_context_suspect(worker->held[i])) {
             batch[0] = worker->held[i];
             return 1;
         }
+    worker->may_suspect = false;
     memcpy(batch, worker->held, worker->count * sizeof(*batch));
     return (int)worker->count;
 }
 
-static void begin_step(mr_worker *worker)
+static void begin_step(mr_worker *worker, uint64_t now)
 {
     mr_place_record *place = worker->member->place;
 
     atomic_store_explicit(&place->steps,
                           atomic_load_explicit(&place->steps, memory_order_relaxed) + 1,
                           memory_order_relaxed);
-    atomic_store_explicit(&place->step_begun, mr_boottime_ns(), memory_order_relaxed);
+    atomic_store_explicit(&place->step_begun, now, memory_order_relaxed);
     mr_stats_add(worker->member->stats, MR_STAT_steps, 1);
 }
 
@@ -342,20 +347,31 @@ static void wait_for_work(mr_worker *worker, int timeout)
     mr_queue_sleep(worker->domain, queue, (unsigned)worker->member->index, timeout);
 }
 
+/* The phase each time, the supervisor's socket now and then: a step of nothing costs one look at
+ * the clock. */
+static bool may_go_on(mr_worker *worker, uint64_t now)
+{
+    if (now < worker->next_look && !worker->member->gone)
+        return mr_domain_phase(worker->domain) < MR_PHASE_STOP;
+    worker->next_look = now + LOOK_NS;
+    return mr_member_alive(worker->member);
+}
+
 int mr_worker_batch(mr_worker *worker, mr_context **batch, int timeout)
 {
     uint64_t end = timeout > 0 ? mr_monotonic_ns() + (uint64_t)timeout * 1000000 : 0;
 
     for (;;) {
+        uint64_t now = mr_boottime_ns();
         int left;
 
-        if (!mr_member_alive(worker->member))
+        if (!may_go_on(worker, now))
             return mr_fail(ESHUTDOWN, "domain '%s' ends", worker->domain->info.name);
         if (!worker->count)
             worker->full = false;
         claim_what_fits(worker);
         if (worker->count) {
-            begin_step(worker);
+            begin_step(worker, now);
             return give(worker, batch);
         }
         left = left_until(timeout, end);
