@@ -244,13 +244,13 @@ static size_t repair(const unsigned char *in, size_t count, char *out)
                in[i + n] <= (n == 1 ? high : 0xBFu))
             n++;
         if (lead < 0x80 || (need > 0 && n > need)) {
-            memcpy(out + written, in + i, n);
-            written += n;
+            while (n-- > 0)
+                out[written++] = (char)in[i++];
         } else {
-            memcpy(out + written, "\xEF\xBF\xBD", 3);
-            written += 3;
+            for (unsigned k = 0; k < 3; k++)
+                out[written++] = "\xEF\xBF\xBD"[k];
+            i += n;
         }
-        i += n;
     }
     return written;
 }

@@ -34,6 +34,19 @@ static void set_up(void)
     patience = 0;
 }
 
+static void limit_files(rlim_t size)
+{
+    struct rlimit limit;
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = size;
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void tear_down(void)
+{
+    limit_files(RLIM_INFINITY);
+}
+
 static int make_file(void)
 {
     char path[] = "/tmp/millrace-test-XXXXXX";
@@ -81,14 +94,6 @@ START_TEST(a_file_is_cut_to_the_committed_length)
     output_close(&output);
 }
 END_TEST
-
-static void limit_files(rlim_t size)
-{
-    struct rlimit limit;
-    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = size;
-    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
 
 /* The disk is full when this is asked for the first time, and is not when asked for the second. */
 static bool free_the_disk(void *self)
@@ -166,7 +171,7 @@ static void write_blocks(uint64_t count)
 
 START_TEST(a_large_stream_arrives_whole_and_its_spool_stays_small)
 {
-    enum { BLOCKS = 200 };
+    enum { BLOCKS = 120 };
     int ends[2], spool = memfd_create("spool", 0);
     struct reader reader;
     struct stat status;
@@ -298,7 +303,7 @@ int main(void)
     SRunner *runner;
     int failed;
     tcase_set_timeout(tests, 30);
-    tcase_add_checked_fixture(tests, set_up, NULL);
+    tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, a_file_is_cut_to_the_committed_length);
     tcase_add_test(tests, a_full_disk_is_waited_for);
     tcase_add_test(tests, waiting_for_a_full_disk_ends_when_told_to_stop);
