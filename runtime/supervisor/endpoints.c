@@ -8,6 +8,7 @@
 #include "runtime/log.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -55,15 +56,44 @@ static int open_for_reading(struct run_input *input, const char *path)
     return -errno;
 }
 
+static int make_pipe(int ends[2])
+{
+    if (pipe2(ends, O_CLOEXEC) == 0)
+        return 0;
+    log_error("cannot make a pipe for the requests: %s", strerror(errno));
+    return -errno;
+}
+
+static int prepare_terminal(struct run_input *input)
+{
+    int ends[2], error = make_pipe(ends);
+    if (error < 0)
+        return error;
+    input->terminal = input->fd;
+    input->fd = ends[0];
+    input->pump = ends[1];
+    return 0;
+}
+
 static int prepare_stream(struct run_input *input, mode_t mode)
 {
     int error = make_spool(&input->spool, "millrace-input");
     if (error < 0 || S_ISFIFO(mode))
         return error;
-    if (pipe2(input->relay, O_CLOEXEC) == 0)
-        return 0;
-    log_error("cannot make a pipe for the requests: %s", strerror(errno));
-    return -errno;
+    return isatty(input->fd) ? prepare_terminal(input) : make_pipe(input->relay);
+}
+
+void run_input_pump(struct run_input *input)
+{
+    char typed[4096]; /* PIPE_BUF: goes whole into a pipe that is writable */
+    struct pollfd ready[2] = {{.fd = input->terminal, .events = POLLIN},
+                              {.fd = input->pump, .events = POLLOUT}};
+    ssize_t got;
+    if (input->pump < 0 || poll(ready, 2, 0) < 2)
+        return;
+    got = read(input->terminal, typed, sizeof(typed));
+    if (got <= 0 || write(input->pump, typed, (size_t)got) < 0)
+        close_if_open(&input->pump);
 }
 
 static int prepare_file(struct run_input *input, const char *path, uint64_t size)
@@ -95,14 +125,16 @@ static int prepare_input(struct run_input *input, const char *path)
 int run_input_open(struct run_input *input, const char *path)
 {
     int error;
-    *input = (struct run_input){.fd = -1, .spool = -1, .relay = {-1, -1}, .path = strdup("")};
+    *input = (struct run_input){
+        .fd = -1, .spool = -1, .relay = {-1, -1}, .terminal = -1, .pump = -1, .path = strdup("")};
     error = open_for_reading(input, path);
     return error < 0 ? error : prepare_input(input, path);
 }
 
 int run_input_none(struct run_input *input)
 {
-    *input = (struct run_input){.spool = -1, .relay = {-1, -1}, .path = strdup("")};
+    *input = (struct run_input){
+        .spool = -1, .relay = {-1, -1}, .terminal = -1, .pump = -1, .path = strdup("")};
     input->fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     return input->fd < 0 ? -errno : 0;
 }
@@ -113,20 +145,28 @@ void run_input_close(struct run_input *input)
     close_if_open(&input->spool);
     close_if_open(&input->relay[0]);
     close_if_open(&input->relay[1]);
+    close_if_open(&input->terminal);
+    close_if_open(&input->pump);
     free(input->path);
     input->path = NULL;
 }
 
 /* ---- output ---- */
 
+/* A file is opened for reading too, since the collector cuts it; a pipe with a name must not be, or
+ * its reader's going away would never be noticed. */
+static int flags_for(const char *path)
+{
+    struct stat status;
+    bool file = stat(path, &status) < 0 || S_ISREG(status.st_mode);
+    return (file ? O_RDWR | O_CREAT : O_WRONLY) | O_CLOEXEC | O_NOCTTY;
+}
+
 static int open_for_writing(struct run_output *output, const char *path)
 {
     const char *shown = is_standard(path) ? "standard output" : path;
     output->fd = is_standard(path) ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0)
-                                   : open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
-    /* What can only be written (a pipe with a name) isn't opened for both. */
-    if (output->fd < 0 && !is_standard(path))
-        output->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+                                   : open(path, flags_for(path), 0666);
     if (output->fd >= 0)
         return 0;
     log_error("cannot open the output '%s': %s", shown, strerror(errno));

@@ -12,8 +12,10 @@
 
 struct run_input {
     int fd;
-    int spool;     /* -1: `fd` is a regular file */
-    int relay[2];  /* -1: not needed */
+    int spool;    /* -1: `fd` is a regular file */
+    int relay[2]; /* -1: not needed */
+    int terminal; /* -1: it is none. Else `fd` is a pipe that run_input_pump() fills from it */
+    int pump;
     char *path;    /* absolute; "" for a stream, which no resumed run can open again */
     uint64_t size; /* of a regular file, from where it is read on */
 };
@@ -30,6 +32,10 @@ int run_input_open(struct run_input *input, const char *path);
 void run_input_close(struct run_input *input);
 int run_output_open(struct run_output *output, const char *path);
 void run_output_close(struct run_output *output);
+
+/* run_input_pump - move what was typed, a few times a second: only processes of the terminal's own
+ * group may read it, and the members have groups of their own */
+void run_input_pump(struct run_input *input);
 
 /* run_input_none - of a resumed run whose input was a stream: one that is at its end */
 int run_input_none(struct run_input *input);

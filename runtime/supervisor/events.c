@@ -265,6 +265,7 @@ static void look_around(struct supervisor *run)
 {
     uint64_t now = now_ms();
     start_due(run, now);
+    run_input_pump(&run->input);
     if (now - run->last_audit >= AUDIT_MS) {
         int mended = mr_supervisor_audit(run->domain);
         run->last_audit = now;

@@ -36,14 +36,14 @@ static uint64_t count_lines(int fd)
     return lines + (last != '\n');
 }
 
-void progress_open(struct progress *progress, const mr_domain *domain, int input, bool regular)
+void progress_open(struct progress *progress, const mr_domain *domain, int input, int answers)
 {
-    *progress = (struct progress){.terminal = isatty(STDERR_FILENO) == 1,
+    *progress = (struct progress){.terminal = isatty(STDERR_FILENO) && !isatty(answers),
                                   .began = now_ms(),
                                   .finished0 = mr_stats_total(domain, MR_STAT_requests_finished),
                                   .failed0 = mr_stats_total(domain, MR_STAT_requests_failed),
-                                  .tokens0 = mr_stats_total(domain, MR_STAT_generated_tokens)};
-    if (progress->terminal && regular)
+                                  .tokens0 = mr_stats_total(domain, MR_STAT_emitted_tokens)};
+    if (progress->terminal && input >= 0)
         progress->requests = count_lines(input);
 }
 
@@ -57,9 +57,10 @@ uint64_t progress_failed(const struct progress *progress, const mr_domain *domai
     return mr_stats_total(domain, MR_STAT_requests_failed) - progress->failed0;
 }
 
+/* Tokens of answers; what a worker generated behind a stop string is nobody's. */
 static uint64_t tokens(const struct progress *progress, const mr_domain *domain)
 {
-    return mr_stats_total(domain, MR_STAT_generated_tokens) - progress->tokens0;
+    return mr_stats_total(domain, MR_STAT_emitted_tokens) - progress->tokens0;
 }
 
 static double seconds(const struct progress *progress)

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 struct progress {
-    bool terminal;      /* stderr is one */
+    bool terminal;      /* somebody sees the line */
     bool shown;         /* a line stands there */
     uint64_t requests;  /* records in the input, 0: not known */
     uint64_t began;     /* milliseconds, CLOCK_MONOTONIC */
@@ -19,8 +19,13 @@ struct progress {
     uint64_t tokens0;
 };
 
-/* progress_open - `input` is counted if it is a regular file and somebody sees the line */
-void progress_open(struct progress *progress, const mr_domain *domain, int input, bool regular);
+/*
+ * progress_open
+ *
+ *   input    counted, if somebody sees the line; -1: it can't be
+ *   answers  where they go: on a terminal they are sight enough, and the line would mix with them
+ */
+void progress_open(struct progress *progress, const mr_domain *domain, int input, int answers);
 
 /* progress_show - write the line anew; a few times a second */
 void progress_show(struct progress *progress, const mr_domain *domain);

@@ -144,16 +144,15 @@ static const char *path_or_null(const char *path)
     return path[0] != '\0' ? path : NULL;
 }
 
-static int reopen_endpoints(struct supervisor *run)
+/* Without its input a run still finishes what it had accepted. A stream has been read as far as it
+ * will ever be. */
+static int reopen_input(struct supervisor *run)
 {
-    int error = run->note.input[0] != '\0' ? run_input_open(&run->input, run->note.input)
-                                           : run_input_none(&run->input);
-    if (error == 0)
-        error = run_output_open(&run->output, path_or_null(run->note.output));
-    /* A stream has been read as far as it will ever be. */
-    if (error == 0 && run->note.input[0] == '\0')
-        mr_domain_set_phase(run->domain, MR_PHASE_DRAIN);
-    return error;
+    if (run->note.input[0] != '\0' && run_input_open(&run->input, run->note.input) == 0)
+        return 0;
+    run_input_close(&run->input);
+    mr_domain_set_phase(run->domain, MR_PHASE_DRAIN);
+    return run_input_none(&run->input);
 }
 
 /* The spool of an output that is a stream went with the old run, which had sent on all that was
@@ -196,7 +195,9 @@ static int start_resumed(struct supervisor *run, const char *name)
         log_error("cannot resume '%s': its options can't be read", name);
         return error;
     }
-    error = reopen_endpoints(run);
+    error = reopen_input(run);
+    if (error == 0)
+        error = run_output_open(&run->output, path_or_null(run->note.output));
     return error < 0 ? error : place_spool(run);
 }
 
@@ -222,7 +223,8 @@ static int start(struct supervisor *run, const struct run_options *options)
     if (error == 0)
         error = group_make(&run->group, run->info.name, &run->note, options->log_level, &run->input,
                            &run->output);
-    progress_open(&run->progress, run->domain, run->input.fd, run->input.path[0] != '\0');
+    progress_open(&run->progress, run->domain, run->input.spool < 0 ? run->input.fd : -1,
+                  run->output.fd);
     return error;
 }
 
@@ -277,11 +279,12 @@ static void supervisor_close(struct supervisor *run)
 
 static int run_it(const struct run_options *options)
 {
-    struct supervisor run = {.epoll = -1,
-                             .signals = -1,
-                             .timer = -1,
-                             .input = {.fd = -1, .spool = -1, .relay = {-1, -1}},
-                             .output = {.fd = -1, .spool = -1}};
+    struct supervisor run = {
+        .epoll = -1,
+        .signals = -1,
+        .timer = -1,
+        .input = {.fd = -1, .spool = -1, .relay = {-1, -1}, .terminal = -1, .pump = -1},
+        .output = {.fd = -1, .spool = -1}};
     int status = RUN_IMPOSSIBLE;
     if (start(&run, options) == 0) {
         supervisor_loop(&run);

@@ -4,7 +4,8 @@
  * It begins where its predecessor was stopped, be it by SIGKILL: the intake mark says behind which
  * line, and no state of its own counts. A record at which tokenizers die again and again is
  * refused unread. It leaves when its input has ended, which it notes in the domain, or when nothing
- * more is to be accepted, after which a resumed run may go on; what was accepted no longer needs it.
+ * more is to be accepted, after which a resumed run may go on; what was accepted no longer needs
+ * it.
  */
 #include "runtime/process.h"
 #include "runtime/log.h"
@@ -180,7 +181,7 @@ static int run(struct tokenizer *tokenizer)
         return PROCESS_DONE;
     result = look_at_phase(tokenizer);
     if (result == ADMIT_DONE && open_input(tokenizer) < 0)
-        return PROCESS_IMPOSSIBLE;
+        return PROCESS_INPUT_BROKEN;
     if (result == ADMIT_DONE)
         result = take_all(tokenizer);
     if (result < 0) {

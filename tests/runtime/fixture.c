@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -159,6 +160,11 @@ static void become_run(int in, int out, const char *const *arguments)
     }
     for (unsigned i = 0; arguments[i] != NULL && count < ARGUMENTS_MAX - 1; i++)
         argv[count++] = arguments[i];
+    if (isatty(
+            in)) { /* as a terminal has it: a session of its own, and members that may not read */
+        setsid();
+        ioctl(in, TIOCSCTTY, 0);
+    }
     dup2(in, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);

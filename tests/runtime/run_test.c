@@ -34,7 +34,7 @@ START_TEST(each_request_of_a_file_is_answered)
     answers = answers_read("out");
     ck_assert_str_eq(answer_text(answers, "a"), "one two threeone");
     ck_assert_str_eq(answer_text(answers, "b"), "fourfour");
-    said(&run, "2 requests answered, 0 of them with an error");
+    said(&run, "2 requests answered, 0 of them with an error; 6 tokens in ");
     ck_assert_str_eq(run.out, "");
     json_decref(answers);
     run_free(&run);
@@ -96,6 +96,32 @@ START_TEST(requests_come_through_a_pipe_and_answers_leave_by_one)
     ck_assert_int_eq(run.status, 0);
     close(out[0]);
     run_free(&run);
+}
+END_TEST
+
+START_TEST(requests_typed_at_a_terminal_are_answered)
+{
+    const char *const arguments[] = {"-o", "out", NULL};
+    const char end_of_input = 4; /* Ctrl-D */
+    struct run run;
+    json_t *answers;
+    int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), in;
+    ck_assert_int_ge(terminal, 0);
+    ck_assert_int_eq(grantpt(terminal) | unlockpt(terminal), 0);
+    in = open(ptsname(terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    ck_assert_int_ge(in, 0);
+    run_begin_fds(&run, in, in, arguments);
+    dprintf(terminal, "%s", request("a", "one two three", 3));
+    run_wait_for_lines("out", 1);
+    ck_assert_int_eq(write(terminal, &end_of_input, 1), 1);
+    run_end(&run);
+    ck_assert_int_eq(run.status, 0);
+    answers = answers_read("out");
+    ck_assert_str_eq(answer_text(answers, "a"), "one two three");
+    json_decref(answers);
+    run_free(&run);
+    close(terminal);
+    close(in);
 }
 END_TEST
 
@@ -485,6 +511,7 @@ static Suite *run_suite(void)
     tcase_add_test(answers, a_chat_goes_through_the_template);
     tcase_add_test(answers, standard_input_and_output_are_the_defaults);
     tcase_add_test(answers, requests_come_through_a_pipe_and_answers_leave_by_one);
+    tcase_add_test(answers, requests_typed_at_a_terminal_are_answered);
     tcase_add_test(answers, line_ends_and_a_byte_order_mark_make_no_difference);
     tcase_add_test(answers, two_runs_give_the_same_bytes_after_sort);
     tcase_add_test(answers, the_worst_case_of_memory_is_told_and_may_be_set);
