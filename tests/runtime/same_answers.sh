@@ -42,10 +42,11 @@ make_requests() {
 
 # answer NAME OPTION... - runs and leaves the sorted finals in NAME.sorted
 answer() {
-    local name=$1
+    local name=$1 status=0
     shift
     SOURCE_DATE_EPOCH=0 "$build/millrace" run -m "$model" -o "$work/$name.out" --seed 7 "$@" "$work/in.jsonl" \
-        2>"$work/$name.err" || { cat "$work/$name.err"; echo "not ok: run $name ended with $?"; exit 1; }
+        2>"$work/$name.err" || status=$?
+    [ $status = 0 ] || { cat "$work/$name.err" "$work/$name.out" | head -c 3000; echo "not ok: run $name ended with $status"; exit 1; }
     finals "$name"
 }
 
