@@ -16,6 +16,7 @@
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "runtime/tokenizer/pretokenize.h"
+#include "runtime/tokenizer/text_copy.h"
 
 #include <errno.h>
 #include <pcre2.h>
@@ -73,6 +74,7 @@ static const char *expression_of(const char *name, char *error, size_t error_siz
         used = strlen(error);
         snprintf(error + used, error_size - used, "%s '%s'", i ? "," : "", known[i].name);
     }
+    text_make_printable(error);
     return NULL;
 }
 

@@ -22,6 +22,8 @@
 enum {
     MAX_TOKENS = 1 << 24, /* the largest vocabularies have some hundred thousand */
     MAX_MERGES = 1 << 25,
+    MAX_TOKEN_BYTES = 4096,  /* as written in the file; the longest known are runs of blanks */
+    MAX_SPECIAL_BYTES = 512, /* each byte of a text may be compared with that many */
 };
 
 typedef struct {
@@ -41,6 +43,7 @@ __attribute__((format(printf, 2, 3))) static bool fail(loader *load, const char 
     va_start(args, format);
     vsnprintf(load->error, load->error_size, format, args);
     va_end(args);
+    text_make_printable(load->error);
     return false;
 }
 
@@ -155,6 +158,18 @@ static bool is_special(const vocabulary *v, size_t token)
            v->types[token] == TOKEN_USER_DEFINED;
 }
 
+static bool check_lengths(loader *load)
+{
+    for (size_t i = 0; i < load->vocab->count; i++) {
+        size_t most = is_special(load->vocab, i) ? MAX_SPECIAL_BYTES : MAX_TOKEN_BYTES;
+
+        if (load->names[i].length > most)
+            return fail(load, "the model file's token %zu has %zu bytes, the limit is %zu", i,
+                        load->names[i].length, most);
+    }
+    return true;
+}
+
 /* Fills tokens[] with what the names stand for. A name that isn't written in the byte-level
  * alphabet, or is a special token's, stands for itself. */
 static bool decode_names(loader *load)
@@ -246,7 +261,7 @@ static bool add_merge(loader *load, gguf_text text, uint32_t rank)
     vocabulary *v = load->vocab;
     const char *blank = text.length > 2 ? memchr(text.bytes + 1, ' ', text.length - 1) : NULL;
     size_t left_length = blank ? (size_t)(blank - text.bytes) : 0;
-    char joined[512];
+    char joined[MAX_TOKEN_BYTES];
     int32_t left;
     int32_t right;
     int32_t whole;
@@ -401,7 +416,7 @@ static void finish_identity(loader *load)
 static bool load_all(loader *load)
 {
     if (!take_model(load) || !take_pre(load) || !take_tokens(load) || !take_types(load) ||
-        !decode_names(load))
+        !check_lengths(load) || !decode_names(load))
         return false;
     find_byte_tokens(load->vocab);
     if (!index_whole(load) || !list_specials(load) || !take_merges(load) || !take_ids(load) ||

@@ -229,6 +229,9 @@ START_TEST(a_file_without_a_byte_level_vocabulary_is_refused)
     gguf_builder_add_string(&builder, "tokenizer.ggml.model", "gpt2");
     refuse("has no array 'tokenizer.ggml.tokens'");
     gguf_builder_begin(&builder, 3);
+    gguf_builder_add_string(&builder, "tokenizer.ggml.model", "\33[2J\n");
+    refuse("tokenizer is '?[2J?'; only");
+    gguf_builder_begin(&builder, 3);
     gguf_builder_add_string(&builder, "tokenizer.ggml.model", "gpt2");
     gguf_builder_add_strings(&builder, "tokenizer.ggml.tokens", NULL, 0);
     refuse("'tokenizer.ggml.tokens' is empty");
@@ -277,6 +280,27 @@ START_TEST(merges_of_no_tokens_are_refused)
 }
 END_TEST
 
+START_TEST(tokens_and_merges_of_absurd_length_are_refused)
+{
+    static char token[4098];
+    static char merge[4106];
+    small_vocabulary bad = letters;
+
+    memset(token, 'x', 513);
+    bad.tokens[4] = token;
+    refuse_small(&bad, "token 4 has 513 bytes, the limit is 512");
+    memset(token, 'x', 4097);
+    bad = letters;
+    bad.tokens[5] = token;
+    refuse_small(&bad, "token 5 has 4097 bytes, the limit is 4096");
+    memset(merge, 'x', 4105);
+    merge[2000] = ' ';
+    bad = letters;
+    bad.merges[0] = merge;
+    refuse_small(&bad, "merge 0 has 4105 bytes, the limit is 4096");
+}
+END_TEST
+
 START_TEST(ids_that_are_no_tokens_are_refused)
 {
     static const char *const keys[] = {
@@ -321,6 +345,7 @@ int main(void)
     tcase_add_test(bad, arrays_of_the_wrong_kind_are_refused);
     tcase_add_test(bad, types_outside_of_the_format_are_refused);
     tcase_add_loop_test(bad, merges_of_no_tokens_are_refused, 0, 8);
+    tcase_add_test(bad, tokens_and_merges_of_absurd_length_are_refused);
     tcase_add_loop_test(bad, ids_that_are_no_tokens_are_refused, 0, 6);
     tcase_add_test(bad, a_bos_that_is_wanted_must_be_given);
     suite_add_tcase(suite, bad);
