@@ -169,7 +169,7 @@ static bool read_option(struct run_options *options, int option)
     case 'n':
         return read_unsigned("workers", 0, MR_MAX_MEMBERS - 4, &options->workers);
     case OPTION_MAX_BATCH:
-        return read_unsigned("max-batch", 1, MR_MAX_SLOTS, &options->max_batch);
+        return read_unsigned("max-batch", 1, 4096, &options->max_batch);
     case OPTION_NAME:
         options->name = optarg;
         return true;
@@ -182,7 +182,7 @@ static bool read_option(struct run_options *options, int option)
     case OPTION_MAX_ATTEMPTS:
         return read_unsigned("max-attempts", 1, MAX_ATTEMPTS, &options->max_attempts);
     case OPTION_THREADS:
-        return read_unsigned("threads", 1, 1024, &options->threads);
+        return read_unsigned("threads", 1, 256, &options->threads);
     case OPTION_SEED:
         return read_number("seed", 0, UINT64_MAX, &options->seed);
     case OPTION_STREAM:

@@ -28,7 +28,7 @@ make_requests() {
                 content: ("Tell me a story about " + $what + "." + (" Please." * ($i % 23)))}],
                 max_tokens: (1 + $i * 7 % 90)}}
         end |
-        .body += (
+ . as $r | .body += (
             {temperature: ([0, 0.7, 1, 1.3][$i % 4])} +
             (if $i % 3 == 0 then {seed: $i} else {} end) +
             (if $i % 4 == 1 then {stop: ["the end", ". ", "and"]} else {} end) +
@@ -36,7 +36,7 @@ make_requests() {
             (if $i % 6 == 2 then {n: 3} else {} end) +
             (if $i % 7 == 3 then {frequency_penalty: 0.5, presence_penalty: 0.2} else {} end) +
             (if $i % 7 == 5 then {top_p: 0.8, top_k: 40, min_p: 0.02, repetition_penalty: 1.1} else {} end) +
-            (if $i % 8 == 6 then {min_tokens: 20} else {} end)) |
+            (if $i % 8 == 6 then {min_tokens: ([20, $r.body.max_tokens] | min)} else {} end)) |
         {custom_id: "r\($i)", method: "POST", url, body}'
 }
 
@@ -44,7 +44,7 @@ make_requests() {
 answer() {
     local name=$1 status=0
     shift
-    SOURCE_DATE_EPOCH=0 "$build/millrace" run -m "$model" -o "$work/$name.out" --seed 7 "$@" "$work/in.jsonl" \
+    SOURCE_DATE_EPOCH=1700000000 "$build/millrace" run -m "$model" -o "$work/$name.out" --seed 7 "$@" "$work/in.jsonl" \
         2>"$work/$name.err" || status=$?
     [ $status = 0 ] || { cat "$work/$name.err" "$work/$name.out" | head -c 3000; echo "not ok: run $name ended with $status"; exit 1; }
     finals "$name"
@@ -64,7 +64,7 @@ same() {
 killed() {
     local name=$1 victim=$2 times=$3 pid status=0
     shift 3
-    SOURCE_DATE_EPOCH=0 "$build/millrace" run -m "$model" -o "$work/$name.out" --seed 7 "$@" "$work/in.jsonl" \
+    SOURCE_DATE_EPOCH=1700000000 "$build/millrace" run -m "$model" -o "$work/$name.out" --seed 7 "$@" "$work/in.jsonl" \
         2>"$work/$name.err" &
     local run=$!
     while [ "$times" -gt 0 ] && kill -0 $run 2>/dev/null; do
