@@ -70,6 +70,7 @@ int mr_context_load(mr_context *context, mr_domain *domain, uint32_t index)
     context->sequence = mr_twin_read(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS,
                                      context->now, context->words);
     context->cold_due = 2;
+    context->counted = context->now[MR_CURSOR_LENGTH];
     context->records = domain->data + context->params.records.offset;
     if (!kind_has_text(context->params.kind))
         return 0;
@@ -123,6 +124,11 @@ void mr_context_commit(mr_context *context)
     clear_attempts(context);
     mr_news_tell(context->domain, context->handle);
     mr_stats_add(context->stats, MR_STAT_commits, 1);
+    if (context->now[MR_CURSOR_LENGTH] > context->counted) {
+        mr_stats_add(context->stats, MR_STAT_generated_tokens,
+                     (uint64_t)(context->now[MR_CURSOR_LENGTH] - context->counted));
+        context->counted = context->now[MR_CURSOR_LENGTH];
+    }
 }
 
 /* ---- what a context is ---- */

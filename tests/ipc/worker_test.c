@@ -236,7 +236,8 @@ START_TEST(the_dead_ones_contexts_are_ready_again)
     mr_text_update(mr_context_text(mine[0]), 1, NULL);
     ck_assert_int_eq(mr_worker_batch(heir, mine, 0), 2);
     ck_assert_uint_eq(mr_stats_total(domain, MR_STAT_commits), 3); /* the dead one's too */
-    mr_worker_leave(dead);                                         /* frees; its leases are lost */
+    ck_assert_uint_eq(mr_stats_total(domain, MR_STAT_generated_tokens), 3);
+    mr_worker_leave(dead); /* frees; its leases are lost */
     mr_worker_leave(heir);
 }
 END_TEST
