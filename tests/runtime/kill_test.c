@@ -277,6 +277,26 @@ START_TEST(a_supervisor_that_is_killed_leaves_a_run_to_resume)
 }
 END_TEST
 
+START_TEST(what_a_killed_supervisor_left_goes_with_the_next_start)
+{
+    struct run run;
+    char segment[64];
+    write_mixed("in");
+    run_begin(&run, NULL, "-o", "out", "in");
+    run_wait_for_lines("out", 1);
+    snprintf(segment, sizeof(segment), "/dev/shm/millrace.run-%u-%d.data", (unsigned)getuid(),
+             (int)run.pid);
+    run_signal(&run, SIGKILL);
+    run_end(&run);
+    run_free(&run);
+    reap_orphans();
+    ck_assert_int_eq(access(segment, F_OK), 0);
+    ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "in"), 1);
+    ck_assert_int_lt(access(segment, F_OK), 0);
+    run_free(&run);
+}
+END_TEST
+
 static Suite *kill_suite(void)
 {
     Suite *suite = suite_create("kill");
@@ -285,6 +305,7 @@ static Suite *kill_suite(void)
     tcase_add_checked_fixture(kills, open_round, fixture_close);
     tcase_add_loop_test(kills, members_killed_at_random_change_no_byte, 0, 4 * WAYS);
     tcase_add_test(kills, a_supervisor_that_is_killed_leaves_a_run_to_resume);
+    tcase_add_test(kills, what_a_killed_supervisor_left_goes_with_the_next_start);
     suite_add_tcase(suite, kills);
     return suite;
 }

@@ -80,10 +80,10 @@ killed() {
 
 # The pieces of a stream, joined in the order of the file, are the texts of the finals.
 joined_is_whole() {
-    jq -s '[.[] | select(has("delta"))] | group_by([.custom_id, .choice]) |
+    jq -S -s '[.[] | select(has("delta"))] | group_by([.custom_id, .choice]) |
         map({key: "\(.[0].custom_id) \(.[0].choice)", value: (map(.delta) | add)}) | from_entries' \
         "$work/$1.out" >"$work/joined"
-    jq -s '[.[] | select(has("delta") | not) | .custom_id as $id | .response.body.choices[] |
+    jq -S -s '[.[] | select(has("delta") | not) | .custom_id as $id | .response.body.choices[] |
         {key: "\($id) \(.index)", value: (.message.content // .text)} | select(.value != "")] |
         from_entries' "$work/$1.out" >"$work/whole"
     cmp "$work/joined" "$work/whole" || { echo "not ok: pieces of $1 are not its texts"; exit 1; }
