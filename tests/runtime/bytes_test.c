@@ -43,7 +43,7 @@ static void write_mixed(const char *path, unsigned count)
         fprintf(file,
                 "{\"custom_id\": \"r%u\", \"method\": \"POST\", \"url\": \"/v1/completions\", "
                 "\"body\": {\"prompt\": \"%s %u\", \"max_tokens\": %u%s}}\n",
-                i, openings[i % 4], i, 1 + i * 7 % 40, extras[i % 9]);
+                i, openings[i % 4], i, 5 + i * 7 % 40, extras[i % 9]);
     ck_assert_int_eq(fclose(file), 0);
 }
 
