@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # same_answers.sh - the answers are the same bytes whatever the group looks like and whoever is killed
 #
-# Usage: same_answers.sh [REQUESTS]     (40 by default; 1000 for the whole measure)
+# Usage: same_answers.sh [REQUESTS]     (20 by default; 1000 for the whole measure)
 # One file of mixed requests (lengths, stop strings, log-probabilities, seeds, choices, penalties,
 # echo) is answered with 1, 2 and 4 workers and batches of 1, 4 and 32, with and without --stream, and
 # with a worker, the tokenizer and the collector killed by SIGKILL in the middle. After `sort` all
 # outputs must be equal by cmp; of streams, the pieces joined must be the texts.
 set -eu
-requests=${1-40}
+requests=${1-20}
 build=${MILLRACE_BUILD-build}
 top=${MILLRACE_TEST_DATA:+$MILLRACE_TEST_DATA/..}
 model=$(echo "${top:-.}"/models/bundled/*.gguf)
