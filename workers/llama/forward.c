@@ -1,10 +1,10 @@
 /*
  * forward.c - one pass of a step's positions through the layers
  *
- * A layer is a handful of rounds of the pool. Rounds over rows (norms, rotary embedding, gates)
- * give each thread some rows; rounds over tiles (products) some outputs of all rows, so that each
- * weight is read once a step; the attention round some jobs. Every number is computed whole by one
- * thread, so the division changes no bits.
+ * A layer is a handful of rounds. Rounds over rows (norms, rotary embedding, gates) give each
+ * thread some rows; rounds over tiles (products) some outputs of all rows, so that each weight is
+ * read once a step; the attention round some jobs. Every number is computed whole by one thread,
+ * so neither the division nor leaving a small round to one thread changes any bits.
  */
 #include "workers/llama/forward.h"
 
@@ -350,45 +350,90 @@ static void compute_logits(void *argument, unsigned part, unsigned parts)
 
 /* ---- the whole ---- */
 
-static void run_layer(forward *f)
+/* Below so many operations a round is quicker than waking others for it. */
+enum { WORTH_SHARING = 1 << 17 };
+
+static void run_round(forward *f, pool_work *work, uint64_t operations)
+{
+    if (operations < WORTH_SHARING)
+        work(f, 0, 1);
+    else
+        pool_run(f->threads, work, f);
+}
+
+/* Multiplications of a product with all rows of the step. */
+static uint64_t product_operations(const forward *f, const matrix *w)
+{
+    return (uint64_t)w->rows * w->columns * f->count;
+}
+
+/* Norms, gates and the like take some operations for each value of a row. */
+static uint64_t row_operations(const forward *f, size_t values)
+{
+    return 16 * (uint64_t)values * f->count;
+}
+
+static uint64_t attention_operations(const forward *f)
+{
+    uint64_t positions = 0;
+
+    for (size_t i = 0; i < f->count; i++)
+        positions += f->rows[i].position + 1;
+    return 2 * positions * f->query_stride;
+}
+
+static void run_attention(forward *f, uint64_t operations)
+{
+    const model_layer *l = &f->m->layer[f->layer];
+    uint64_t products = product_operations(f, &l->query) + product_operations(f, &l->key) +
+                        product_operations(f, &l->value);
+
+    run_round(f, norm_for_attention, row_operations(f, f->width_stride));
+    run_round(f, project, products);
+    run_round(f, turn_and_store, row_operations(f, f->query_stride));
+    run_round(f, attend_all, operations);
+    if (matrix_is_blocks(&l->attention_output))
+        run_round(f, quantise_mixed, row_operations(f, f->query_stride));
+    run_round(f, project_back, product_operations(f, &l->attention_output));
+}
+
+static void run_feed(forward *f)
 {
     const model_layer *l = &f->m->layer[f->layer];
 
-    f->normed.rows = f->mixed.rows = f->fed.rows = f->count;
-    pool_run(f->threads, norm_for_attention, f);
-    pool_run(f->threads, project, f);
-    pool_run(f->threads, turn_and_store, f);
-    pool_run(f->threads, attend_all, f);
-    if (matrix_is_blocks(&l->attention_output))
-        pool_run(f->threads, quantise_mixed, f);
-    pool_run(f->threads, project_back, f);
-    pool_run(f->threads, norm_for_feed, f);
-    pool_run(f->threads, feed, f);
-    pool_run(f->threads, gate, f);
-    pool_run(f->threads, feed_back, f);
-    pool_run(f->threads, finish_layer, f);
-    if (f->progress)
-        f->progress(f->progress_argument);
+    run_round(f, norm_for_feed, row_operations(f, f->width_stride));
+    run_round(f, feed, 2 * product_operations(f, &l->gate));
+    run_round(f, gate, row_operations(f, f->feed_stride));
+    run_round(f, feed_back, product_operations(f, &l->down));
+    run_round(f, finish_layer, row_operations(f, f->width_stride));
 }
 
 static void run_output(forward *f)
 {
-    size_t vocabulary = f->m->vocabulary;
+    const model *m = f->m;
 
     f->normed.rows = f->wanted_count;
-    pool_run(f->threads, norm_wanted, f);
-    pool_run(f->threads, compute_logits, f);
+    run_round(f, norm_wanted, row_operations(f, f->width_stride));
+    run_round(f, compute_logits, (uint64_t)m->vocabulary * m->width * f->wanted_count);
     for (size_t i = 0; i < f->wanted_count; i++)
-        for (size_t t = vocabulary; t < f->logits_stride; t++)
+        for (size_t t = m->vocabulary; t < f->logits_stride; t++)
             f->logits[i * f->logits_stride + t] = -INFINITY;
 }
 
 void forward_run(forward *f, const engine_work *work, size_t count)
 {
+    uint64_t attention;
+
     list_rows(f, work, count);
-    pool_run(f->threads, embed, f);
-    for (f->layer = 0; f->layer < f->m->layers; f->layer++)
-        run_layer(f);
+    attention = attention_operations(f);
+    f->normed.rows = f->mixed.rows = f->fed.rows = f->count;
+    run_round(f, embed, row_operations(f, f->width_stride));
+    for (f->layer = 0; f->layer < f->m->layers; f->layer++) {
+        run_attention(f, attention);
+        run_feed(f);
+        if (f->progress)
+            f->progress(f->progress_argument);
+    }
     if (f->wanted_count)
         run_output(f);
 }

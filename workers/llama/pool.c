@@ -3,11 +3,15 @@
  *
  * Who writes what:
  *   work, argument  the caller of pool_run(), before it raises `round`
- *   round           the caller: the work that counts; odd bits mean nothing
+ *   round           the caller: its change starts the work
  *   left            the caller sets it, each thread lowers it when its part is done
+ *   asleep          whoever is about to sleep raises it, and lowers it after
  *
  * A model's step has hundreds of rounds of some microseconds each, so a thread looks for the next
- * round for a short while before it sleeps on the condition variable.
+ * round for a short while before it sleeps. Nobody makes a system call unless somebody sleeps: the
+ * sleeper raises `asleep` and then looks again, the waker changes `round` (or `left`) and then
+ * looks at `asleep`, all four sequentially consistent, so one of the two sees the other (S1 to
+ * S4); and the waker takes the lock, which the sleeper gives up only as it falls asleep.
  */
 #include "workers/llama/pool.h"
 
@@ -19,7 +23,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-enum { LOOKS = 2000 }; /* before sleeping; about 20 microseconds */
+enum { LOOKS = 5000 }; /* before sleeping; some 50 to 100 microseconds */
 
 typedef struct {
     pool *pool;
@@ -34,9 +38,10 @@ struct pool {
     pool_work *work;
     void *argument;
     pthread_mutex_t lock;
-    pthread_cond_t begin, end;
+    pthread_cond_t woken;
     _Atomic unsigned round;
     _Atomic unsigned left;
+    _Atomic unsigned asleep;
     bool stopping; /* written before a round is raised */
 };
 
@@ -49,62 +54,57 @@ static void pause_briefly(void)
 #endif
 }
 
-/* Waits until `round` is no longer `last`. P1 acquire: the work is read after it. */
-static unsigned await_round(pool *p, unsigned last)
+/* Whether there is something to go on with: another round than `last`, or, for the caller, no part
+ * left. The work is read after it, and what the others wrote: acquire is part of seq_cst (S2). */
+static bool may_go_on(const pool *p, bool caller, unsigned last)
+{
+    return caller ? atomic_load(&p->left) == 0 : atomic_load(&p->round) != last;
+}
+
+static void await(pool *p, bool caller, unsigned last)
 {
     for (int i = 0; i < LOOKS; i++) {
-        unsigned now = atomic_load_explicit(&p->round, memory_order_acquire);
-
-        if (now != last)
-            return now;
+        if (may_go_on(p, caller, last))
+            return;
         pause_briefly();
     }
     pthread_mutex_lock(&p->lock);
-    while (atomic_load_explicit(&p->round, memory_order_acquire) == last)
-        pthread_cond_wait(&p->begin, &p->lock);
+    atomic_fetch_add(&p->asleep, 1); /* S1, before the look of S2 */
+    while (!may_go_on(p, caller, last))
+        pthread_cond_wait(&p->woken, &p->lock);
+    atomic_fetch_sub(&p->asleep, 1);
     pthread_mutex_unlock(&p->lock);
-    return atomic_load_explicit(&p->round, memory_order_acquire);
+}
+
+/* After a change of `round` or `left` (S3). */
+static void wake(pool *p)
+{
+    if (atomic_load(&p->asleep) == 0) /* S4 */
+        return;
+    pthread_mutex_lock(&p->lock);
+    pthread_cond_broadcast(&p->woken);
+    pthread_mutex_unlock(&p->lock);
 }
 
 static void *run_member(void *argument)
 {
     member *m = argument;
     pool *p = m->pool;
-    unsigned round = 0;
 
-    for (;;) {
-        round = await_round(p, round);
+    for (unsigned round = 0;; round++) {
+        await(p, false, round);
         if (p->stopping)
             return NULL;
         p->work(p->argument, m->part, p->threads);
-        /* D1 release, pairs with D2: what the part wrote is seen by the caller */
-        if (atomic_fetch_sub_explicit(&p->left, 1, memory_order_acq_rel) == 1) {
-            pthread_mutex_lock(&p->lock);
-            pthread_cond_signal(&p->end);
-            pthread_mutex_unlock(&p->lock);
-        }
+        if (atomic_fetch_sub(&p->left, 1) == 1) /* S3 */
+            wake(p);
     }
 }
 
 static void raise_round(pool *p)
 {
-    pthread_mutex_lock(&p->lock);
-    atomic_fetch_add_explicit(&p->round, 1, memory_order_release); /* P2, pairs with P1 */
-    pthread_cond_broadcast(&p->begin);
-    pthread_mutex_unlock(&p->lock);
-}
-
-static void await_end(pool *p)
-{
-    for (int i = 0; i < LOOKS; i++) {
-        if (atomic_load_explicit(&p->left, memory_order_acquire) == 0) /* D2 */
-            return;
-        pause_briefly();
-    }
-    pthread_mutex_lock(&p->lock);
-    while (atomic_load_explicit(&p->left, memory_order_acquire) != 0) /* D2 */
-        pthread_cond_wait(&p->end, &p->lock);
-    pthread_mutex_unlock(&p->lock);
+    atomic_fetch_add(&p->round, 1); /* S3 */
+    wake(p);
 }
 
 void pool_run(pool *p, pool_work *work, void *argument)
@@ -112,12 +112,12 @@ void pool_run(pool *p, pool_work *work, void *argument)
     if (p->threads > 1) {
         p->work = work;
         p->argument = argument;
-        atomic_store_explicit(&p->left, p->threads - 1, memory_order_relaxed);
+        atomic_store(&p->left, p->threads - 1);
         raise_round(p);
     }
     work(argument, 0, p->threads);
     if (p->threads > 1)
-        await_end(p);
+        await(p, true, 0);
 }
 
 /* Signals are for the caller's thread. */
@@ -141,8 +141,7 @@ pool *pool_create(unsigned threads)
     p->threads = threads;
     p->members = calloc(threads, sizeof(*p->members));
     pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->begin, NULL);
-    pthread_cond_init(&p->end, NULL);
+    pthread_cond_init(&p->woken, NULL);
     p->started = 1;
     for (int error = p->members ? 0 : ENOMEM; p->started < threads || error; p->started++) {
         if (!error) {
@@ -166,8 +165,7 @@ void pool_destroy(pool *p)
     raise_round(p);
     for (unsigned i = 1; i < p->started; i++)
         pthread_join(p->members[i].thread, NULL);
-    pthread_cond_destroy(&p->begin);
-    pthread_cond_destroy(&p->end);
+    pthread_cond_destroy(&p->woken);
     pthread_mutex_destroy(&p->lock);
     free(p->members);
     free(p);
