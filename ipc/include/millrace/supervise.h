@@ -21,7 +21,7 @@ typedef struct mr_control mr_control;
 int mr_control_open(mr_control **control, mr_domain *domain);
 void mr_control_close(mr_control *control);
 
-/* mr_control_fd - an epoll descriptor: readable when mr_control_event() has something */
+/* mr_control_fd - an epoll descriptor: readable when mr_control_next() has something */
 int mr_control_fd(const mr_control *control);
 
 enum mr_control_kind {
