@@ -108,3 +108,31 @@ int mr_array_tokens(const mr_array *array, mr_tokens *tokens)
     *tokens = (mr_tokens){array->data, (size_t)count};
     return 0;
 }
+
+/* ---- copying ---- */
+
+static unsigned char *copy_dimension(unsigned char *to, const mr_array *from, uint32_t dimension,
+                                     const unsigned char *at)
+{
+    size_t size = mr_dtype_size(from->dtype);
+
+    if (dimension == from->rank) {
+        memcpy(to, at, size);
+        return to + size;
+    }
+    for (int64_t i = 0; i < from->shape[dimension]; i++)
+        to = copy_dimension(to, from, dimension + 1, at + i * from->strides[dimension]);
+    return to;
+}
+
+void mr_array_copy(void *to, const mr_array *from)
+{
+    int64_t bytes = mr_array_bytes(from);
+
+    if (bytes <= 0)
+        return;
+    if (mr_array_is_contiguous(from))
+        memcpy(to, from->data, (size_t)bytes);
+    else
+        copy_dimension(to, from, 0, from->data);
+}

@@ -4,6 +4,7 @@
 #include "ipc/context.h"
 #include "ipc/error.h"
 #include "ipc/news.h"
+#include "ipc/parts.h"
 #include "ipc/slot.h"
 #include "ipc/twin.h"
 #include <errno.h>
@@ -73,9 +74,10 @@ int mr_context_load(mr_context *context, mr_domain *domain, uint32_t index)
     context->counted = context->now[MR_CURSOR_LENGTH];
     context->records = domain->data + context->params.records.offset;
     if (!kind_has_text(context->params.kind))
-        return 0;
+        return mr_parts_load(context);
     context->tokens = (int64_t *)(void *)(domain->data + context->params.tokens.offset);
-    return mr_text_load(context);
+    rc = mr_text_load(context);
+    return rc ? rc : mr_parts_load(context);
 }
 
 /* ---- committing ---- */

@@ -39,7 +39,8 @@ struct mr_context {
     mr_text_output output;    /* the last one, for mr_text_output_logprobs() */
     int64_t output_start;     /* index of its first token */
     size_t output_record;     /* byte at which its records begin */
-    int64_t counted;          /* length up to which generated tokens are counted in the stats */
+    uint64_t prepared;        /* a bit for each array whose idle place was written */
+    int64_t counted;       /* length up to which generated tokens are counted in the stats */
     mr_stats *stats;          /* the holder's page, or NULL */
     struct mr_worker *worker; /* the holder, or NULL */
     uint64_t fingerprint;     /* the holder's; put into the cursors with the first new token */

@@ -113,11 +113,18 @@ enum mr_cursor {
     MR_CURSOR_RECORDS,                /* log-probability records, bytes used */
     MR_CURSOR_RECORD_FIRST,           /* byte at which the first undelivered record may lie */
     MR_CURSOR_ECHO,                   /* prompt positions below have their log-probability record */
-    MR_CURSOR_FINGERPRINT, /* of the worker that made the generated tokens; 0: none yet */
-    MR_CURSOR_BASE,        /* tokens from here on count for min_tokens and stop sequences */
-    MR_CURSOR_RECORD_KEY,  /* largest key of a record so far */
-    MR_CURSOR_RECORD_LATE, /* byte below which records that came too late are dropped */
-    MR_CURSOR_KIND = 20,   /* from here: words of the other kinds */
+    MR_CURSOR_FINGERPRINT,  /* of the worker that made the generated tokens; 0: none yet */
+    MR_CURSOR_BASE,         /* tokens from here on count for min_tokens and stop sequences */
+    MR_CURSOR_RECORD_KEY,   /* largest key of a record so far */
+    MR_CURSOR_RECORD_LATE,  /* byte below which records that came too late are dropped */
+    MR_CURSOR_KIND = 20,    /* from here: words of the other kinds */
+    MR_CURSOR_PLACES = 20,  /* a bit for each replaceable array: which of its two places counts */
+    MR_CURSOR_SPEECH,       /* tts: speech tokens */
+    MR_CURSOR_BLOCKS,       /* tts: how often some were added */
+    MR_CURSOR_DECODED,      /* tts: speech tokens that were turned into audio */
+    MR_CURSOR_AUDIO_STATUS, /* tts: enum mr_status */
+    MR_CURSOR_SAMPLES,      /* tts: samples beyond the offset */
+    MR_CURSOR_REPLACED,     /* a bit for each replaceable array: it isn't what the request gave */
 };
 
 _Static_assert(MR_CURSOR_HOT * sizeof(mr_word) == 64, "the hot words fill a line");
@@ -134,6 +141,56 @@ typedef struct mr_range {
     uint64_t offset;
     uint64_t bytes;
 } mr_range;
+
+/* ---- named arrays (directory.c): in the range `directory`, constant ---- */
+
+typedef struct mr_entry {
+    char name[56]; /* ends with a NUL */
+    uint32_t group;
+    uint32_t places; /* 1, or 2 for what may be replaced */
+    uint64_t offset; /* of the first place, in the segment */
+    uint64_t bytes;  /* of each place, its head included */
+} mr_entry;
+
+/* A place: what is there, then the elements in C order. */
+typedef struct mr_array_place {
+    uint32_t dtype;
+    uint32_t rank;
+    int64_t shape[8];
+    uint64_t reserved[7];
+} mr_array_place;
+
+_Static_assert(sizeof(mr_entry) == 80 && sizeof(mr_array_place) == 128, "elements lie on lines");
+
+/* ---- the kinds' own parameters ---- */
+
+typedef struct mr_image_record {
+    int64_t start;
+    int64_t end;
+    int64_t hash;
+    uint64_t has_hash;
+} mr_image_record;
+
+typedef struct mr_vision_params {
+    mr_range token_ids; /* i64[] */
+    mr_range images;    /* mr_image_record[] */
+} mr_vision_params;
+
+typedef struct mr_tts_params {
+    mr_range speech; /* i32[] */
+    double arrival_time;
+    uint64_t streaming;
+} mr_tts_params;
+
+typedef struct mr_pixel_params {
+    int64_t height;
+    int64_t width;
+    int64_t num_inference_steps;
+    int64_t num_warmup_steps;
+    int64_t num_images_per_prompt;
+    double guidance_scale;
+    double true_cfg_scale;
+} mr_pixel_params;
 
 /* The request, written by the tokenizer while the slot is FILLING; constant afterwards. */
 typedef struct mr_params {
@@ -164,7 +221,12 @@ typedef struct mr_params {
     mr_range reply;
     mr_range directory; /* named arrays of the other kinds */
     mr_sampling sampling;
-    uint64_t reserved[16];
+    union {
+        mr_vision_params vision;
+        mr_tts_params tts;
+        mr_pixel_params pixel;
+        uint64_t reserved[16];
+    };
 } mr_params;
 
 typedef struct mr_slot {

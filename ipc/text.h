@@ -57,9 +57,8 @@ static inline bool mr_text_next_sequence(mr_sequences *rest, mr_tokens *sequence
     return true;
 }
 
-/* mr_text_refuse - fail with one of enum mr_text_error; "cannot OPERATION 'ID': WHY" */
-int mr_text_refuse(const mr_context *context, enum mr_text_error code, const char *operation,
-                   const char *why);
+/* mr_text_refuse - fail with an error code of a kind; "cannot OPERATION 'ID': WHY" */
+int mr_text_refuse(const mr_context *context, int code, const char *operation, const char *why);
 
 /* mr_text_changeable - 0, or an error inside a reserve scope, where nothing may be changed */
 int mr_text_changeable(const mr_context *context, const char *operation);

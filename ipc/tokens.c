@@ -10,15 +10,17 @@
  * alone, and all commits wait until it is realised, overwritten or deleted.
  */
 #include "ipc/error.h"
+#include "ipc/parts.h"
 #include "ipc/text.h"
 #include <errno.h>
 
-int mr_text_refuse(const mr_context *context, enum mr_text_error code, const char *operation,
-                   const char *why)
+int mr_text_refuse(const mr_context *context, int code, const char *operation, const char *why)
 {
     mr_bytes id = mr_context_request_id(context);
     int length = id.length < 100 ? (int)id.length : 100;
-    int errnum = code == MR_TEXT_CAPACITY ? ENOSPC : code == MR_TEXT_INDEX ? ERANGE : EINVAL;
+    int errnum = code == MR_TEXT_CAPACITY || code == MR_TTS_CAPACITY ? ENOSPC
+                 : code == MR_TEXT_INDEX                             ? ERANGE
+                                                                     : EINVAL;
 
     return mr_fail_code(errnum, code, "cannot %s '%.*s': %s", operation, length, id.bytes, why);
 }
@@ -109,7 +111,7 @@ int mr_text_chunk(mr_text *text, int64_t size)
 {
     static const char operation[] = "chunk";
     mr_context *c = mr_context_of(text);
-    int64_t active = mr_text_active_length(text);
+    int64_t active = mr_text_active_length(text), end;
     int rc = mr_text_changeable(c, operation);
 
     if (rc < 0)
@@ -120,7 +122,11 @@ int mr_text_chunk(mr_text *text, int64_t size)
     if (size < -c->now[MR_CURSOR_OFFSET])
         return mr_text_refuse(c, MR_TEXT_RANGE_END, operation,
                               "with its offset, the chunk would end before what was processed");
-    c->now[MR_CURSOR_END] += size - active;
+    end = c->now[MR_CURSOR_END] + size - active;
+    rc = mr_vision_check_chunk(c, operation, end);
+    if (rc < 0)
+        return rc;
+    c->now[MR_CURSOR_END] = end;
     c->now[MR_CURSOR_FLAGS] |= MR_FLAG_CHUNKED;
     mr_text_publish(c);
     return 0;

@@ -74,6 +74,66 @@ bool mr_array_is_contiguous(const mr_array *array);
  */
 int mr_array_tokens(const mr_array *array, mr_tokens *tokens);
 
+/* mr_array_copy - the elements of `from`, whatever its strides, in C order to `to`, which has room
+ * for mr_array_bytes(from) */
+void mr_array_copy(void *to, const mr_array *from);
+
+/* ---- the arrays of a context ---- */
+
+/* Longest name, in bytes. */
+enum { MR_ARRAY_NAME_MAX = 55 };
+
+/* Names are told apart by what they name. */
+enum mr_array_group {
+    MR_ARRAY_FIELD = 1, /* a field of the kind: "latents", "audio_prompt_tokens", ... */
+    MR_ARRAY_EXTRA = 2, /* a model's own: extra_model_args, extra_params */
+    MR_ARRAY_IMAGE = 3  /* pixel values of an image; its name is its number: "0", "1", ... */
+};
+
+/* An array of a request to be admitted. */
+typedef struct mr_array_given {
+    const char *name;
+    mr_array array;
+    uint64_t room; /* 0: stays as it is; else it may be replaced by any of up to so many bytes */
+} mr_array_given;
+
+typedef struct mr_array_info {
+    char name[MR_ARRAY_NAME_MAX + 1];
+    uint32_t group;       /* enum mr_array_group */
+    uint32_t replaceable; /* 1: see mr_context_array_prepare() */
+    uint64_t room;        /* bytes that it can have at most */
+} mr_array_info;
+
+/*
+ * mr_context_array_count, mr_context_array_at - all arrays of a context, in no particular order
+ *
+ * What an entry says is checked each time against the context's own memory: -EBADMSG when it makes
+ * no sense, -ERANGE when there is no array `i`. An array that isn't there (a field that is none)
+ * has dtype MR_DTYPE_NONE.
+ */
+size_t mr_context_array_count(const mr_context *context);
+int mr_context_array_at(const mr_context *context, size_t i, mr_array_info *info, mr_array *array);
+
+/* mr_context_array - by its name; -ENOENT if there is none; else as above */
+int mr_context_array(const mr_context *context, enum mr_array_group group, const char *name,
+                     mr_array *array);
+
+/*
+ * mr_context_array_prepare - where to write what is to replace an array
+ *
+ *   place  in: dtype, rank and shape of what is coming; out: strides, and the address to write it
+ *          to, which nobody reads before mr_context_array_replace()
+ *
+ * Returns 0; -ENOENT, -EBADMSG as above; -EROFS (this array can't be replaced), -ENOSPC (it is
+ * larger than the room that its request reserved), -EINVAL, -EOVERFLOW (a bad description).
+ */
+int mr_context_array_prepare(mr_context *context, enum mr_array_group group, const char *name,
+                             mr_array *place);
+
+/* mr_context_array_replace - what was prepared is now the array: one commit. -EINVAL if nothing was
+ * prepared. Views of the array as it was are valid until the next mr_context_array_prepare(). */
+int mr_context_array_replace(mr_context *context, enum mr_array_group group, const char *name);
+
 #ifdef __cplusplus
 }
 #endif

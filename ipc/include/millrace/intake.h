@@ -57,6 +57,11 @@ typedef struct mr_request {
     uint32_t draft_tokens; /* extra room for speculative decoding */
     uint32_t reserved;
     mr_sampling sampling; /* .choices >= 1: that many contexts, with .choice 0, 1, ... */
+
+    /* the other kinds, each with its own header; NULL where the kind isn't that */
+    const struct mr_vision_request *vision;
+    const struct mr_tts_request *tts;
+    const struct mr_pixel_request *pixel;
 } mr_request;
 
 typedef struct mr_intake_mark {

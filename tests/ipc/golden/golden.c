@@ -14,7 +14,8 @@ static const struct {
     const char *kind;
     bool (*replay)(struct place *place, const json_t *line);
 } kinds[] = {
-    {"text", replay_text},       {"token_buffer", replay_text}, {"reserve", replay_reserve},
+    {"text", replay_text},       {"vision", replay_text},       {"tts", replay_text},
+    {"validators", replay_text}, {"token_buffer", replay_text}, {"reserve", replay_reserve},
     {"sampling", sampling_kind}, {"output_merge", merge_kind},
 };
 

@@ -7,6 +7,7 @@
  *     request.c     a line's constructor arguments as a request
  *     state.c       a context's state as the vectors write it
  *     operations.c  the operations by their names
+ *     parts.c, parts_operations.c   what belongs to vision and speech
  *     replay.c      step by step: what is expected, what differs by a verdict of the specification
  *     ..._kind.c    kinds that are no sequence of operations
  *
@@ -17,6 +18,7 @@
 
 #include "tests/ipc/fixture.h"
 #include <jansson.h>
+#include <millrace/tts.h>
 
 /* ---- report.c ---- */
 
@@ -63,9 +65,10 @@ void pool_free(struct pool *pool);
 
 int64_t *json_integers(struct pool *pool, const json_t *list, size_t *count);
 
-/* request_parse - the arguments of `new`; less than 0 when the constructor would refuse them before
- * there is a request */
-int request_parse(struct pool *pool, const json_t *arguments, mr_request *request);
+/* request_parse - the arguments of `new` for a kind; less than 0 when the constructor would refuse
+ * them before there is a request */
+int request_parse(struct pool *pool, const char *kind, const json_t *arguments,
+                  mr_request *request);
 
 /* request_logprobs - the `logprob` argument of an operation, or NULL */
 const mr_logprobs *request_logprobs(struct pool *pool, const json_t *argument);
@@ -100,6 +103,25 @@ json_t *record_of(const mr_logprobs *record);
 /* operation_run - false: no such operation */
 bool operation_run(struct subject *subject, const char *name, const json_t *arguments,
                    struct outcome *outcome);
+
+/* ---- parts.c, parts_operations.c ---- */
+
+void parts_parse(struct pool *pool, const char *kind, const json_t *arguments, mr_request *request);
+void parts_add(json_t *state, mr_context *context);
+json_t *speech_of(mr_speech speech);
+
+int compute_image_aligned_idx(struct subject *s, const json_t *a, json_t **ret);
+int update_speech_tokens(struct subject *s, const json_t *a, json_t **ret);
+int next_speech_tokens(struct subject *s, const json_t *a, json_t **ret);
+int set_decoded_index(struct subject *s, const json_t *a, json_t **ret);
+int set_audio_generation_status(struct subject *s, const json_t *a, json_t **ret);
+int validate_requires_vision_context(struct subject *s, const json_t *a, json_t **ret);
+int validate_only_one_image(struct subject *s, const json_t *a, json_t **ret);
+int validate_initial_prompt_has_image(struct subject *s, const json_t *a, json_t **ret);
+int validate_aspect_ratio_args(struct subject *s, const json_t *a, json_t **ret);
+int validate_image_shape_5d(struct subject *s, const json_t *a, json_t **ret);
+int validate_image_grid_thw_args(struct subject *s, const json_t *a, json_t **ret);
+int validate_vision_position_ids(struct subject *s, const json_t *a, json_t **ret);
 
 /* ---- kinds; each replays one line, true if all is as expected ---- */
 

@@ -300,6 +300,18 @@ static const struct {
     {"consume", consume},
     {"reset_as_new_prompt", reset_as_new_prompt},
     {"get", get},
+    {"compute_image_aligned_idx", compute_image_aligned_idx},
+    {"update_speech_tokens", update_speech_tokens},
+    {"next_speech_tokens", next_speech_tokens},
+    {"set_decoded_index", set_decoded_index},
+    {"set_audio_generation_status", set_audio_generation_status},
+    {"validate_requires_vision_context", validate_requires_vision_context},
+    {"validate_only_one_image", validate_only_one_image},
+    {"validate_initial_prompt_has_image", validate_initial_prompt_has_image},
+    {"validate_aspect_ratio_args", validate_aspect_ratio_args},
+    {"validate_image_shape_5d", validate_image_shape_5d},
+    {"validate_image_grid_thw_args", validate_image_grid_thw_args},
+    {"validate_vision_position_ids", validate_vision_position_ids},
 };
 
 bool operation_run(struct subject *subject, const char *name, const json_t *arguments,

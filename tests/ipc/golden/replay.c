@@ -10,6 +10,7 @@
  */
 #include "tests/ipc/golden/golden.h"
 #include <millrace/error.h>
+#include <millrace/vision.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -147,6 +148,14 @@ static void follow_status(struct track *t, const json_t *before, const char *op)
 
 /* ---- verdicts ---- */
 
+/* A speaking context is done when its audio is. */
+static bool is_done(const json_t *state)
+{
+    const char *audio = text_in(state, "audio_generation_status");
+
+    return !is(audio ? audio : text_in(state, "status"), "active");
+}
+
 /* A reset as it should be: no placeholder (Q30), no offset (Q14). */
 static void expect_restarted(struct track *t)
 {
@@ -154,19 +163,20 @@ static void expect_restarted(struct track *t)
     int length = (int)json_array_size(all);
     json_t *last = json_array_get(all, (size_t)length - 1), *values;
     bool placeholder = json_integer_value(last) == MR_FUTURE_TOKEN;
-    bool done;
+    int images =
+        (int)(integer_in(t->expected, "image_idx") + integer_in(t->expected, "next_images"));
 
     if (placeholder) {
         json_array_remove(all, (size_t)--length);
         json_object_set(t->expected, "status", t->status_before);
     }
-    done = !is(text_in(t->expected, "status"), "active");
-    values =
-        json_pack("{s:O,s:O,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:b,s:b,s:[i,i],s:b,s:b}", "all", all,
-                  "active", all, "len", length, "prompt_length", length, "generated_length", 0,
-                  "processed_length", 0, "active_length", length, "current_position", length,
-                  "processing_end", length, "offset", 0, "chunked", 0, "outstanding", 0,
-                  "completion", length, length, "is_done", done, "is_initial_prompt", 1);
+    values = json_pack(
+        "{s:O,s:O,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:b,s:b,s:[i,i],s:b,s:b,s:i,s:i,s:b}", "all", all,
+        "active", all, "len", length, "prompt_length", length, "generated_length", 0,
+        "processed_length", 0, "active_length", length, "current_position", length,
+        "processing_end", length, "offset", 0, "chunked", 0, "outstanding", 0, "completion", length,
+        length, "is_done", is_done(t->expected), "is_initial_prompt", 1, "image_idx", 0,
+        "next_images", images, "needs_vision_encoding", images > 0);
     json_object_update_existing(t->expected, values);
     json_decref(values);
     drop_between(t, INT64_MIN, length);
@@ -178,7 +188,8 @@ static bool judge(const struct place *place, struct track *t, const json_t *step
                   const struct outcome *outcome)
 {
     static const char *const same_error[] = {"Q21", "Q29", NULL};
-    static const char *const refused[] = {"Q12", "Q13", "Q23", "Q27", "Q32", NULL};
+    static const char *const refused[] = {"Q12", "Q13", "Q23", "Q27", "Q32",
+                                          "Q34", "Q37", "Q38", NULL};
     static const char *const restarted[] = {"Q14", "Q30", NULL};
     bool ok;
 
@@ -272,14 +283,15 @@ static int64_t room_for(const json_t *line)
 }
 
 /* *rc: as the constructor; the track is to be ended by track_end() in either case. */
-static void track_begin(struct track *t, const json_t *arguments, int64_t capacity, int *rc)
+static void track_begin(struct track *t, const char *kind, const json_t *arguments,
+                        int64_t capacity, int *rc)
 {
     struct pool pool = {.count = 0};
     const char *status = text_in(arguments, "status");
     mr_request request;
 
     *t = (struct track){.subject = {.defined = INT64_MAX}, .dropped = json_object()};
-    *rc = request_parse(&pool, arguments, &request);
+    *rc = request_parse(&pool, kind, arguments, &request);
     if (*rc == 0) {
         t->subject.fixture = fixture_new(&request, capacity);
         *rc = t->subject.fixture ? 0 : -1;
@@ -336,20 +348,42 @@ static bool replay_steps(struct place *place, struct track *t, const json_t *ste
     return ok;
 }
 
+/* The kind of the context: of the line, or what a line of validators says. */
+static const char *kind_of(const json_t *line)
+{
+    const char *kind = text_in(line, "context_kind");
+
+    return kind ? kind : text_in(line, "kind");
+}
+
+/* The original makes a context around a buffer that may have moved already, and then refuses one
+ * that stands inside an image. Here the context comes first, and the caller asks. */
+static bool is_bisected(const struct track *t)
+{
+    const mr_vision *vision = mr_context_vision(fixture_context(t->subject.fixture));
+
+    return vision && mr_vision_bisected(vision);
+}
+
 bool replay_text(struct place *place, const json_t *line)
 {
     struct track t;
-    int rc;
+    int rc, code;
     bool ok;
 
-    track_begin(&t, json_object_get(line, "new"), room_for(line), &rc);
+    track_begin(&t, kind_of(line), json_object_get(line, "new"), room_for(line), &rc);
     if (rc == 0)
         rc = prepare_buffer(&t, json_object_get(line, "pre"));
+    code = rc < 0 ? mr_error_code() : 0;
+    if (rc == 0 && is_bisected(&t)) {
+        rc = -1;
+        code = MR_VISION_BISECT;
+    }
     t.expected = json_deep_copy(json_object_get(line, "expect"));
     if (json_object_get(line, "quirk"))
         ok = rc < 0 || report_text(place, text_in(line, "quirk"), "a refusal", "success");
     else
-        ok = report_error(place, text_in(line, "why"), rc, rc < 0 ? mr_error_code() : 0) &&
+        ok = report_error(place, text_in(line, "why"), rc, code) &&
              (rc < 0 || (compare_state(place, &t) &&
                          replay_steps(place, &t, json_object_get(line, "steps"))));
     track_end(&t);
@@ -475,7 +509,7 @@ bool replay_reserve(struct place *place, const json_t *line)
     int rc = 0;
 
     for (size_t i = 0; i < g.count; i++) {
-        track_begin(&g.tracks[i], json_array_get(contexts, i), room_for(line), &rc);
+        track_begin(&g.tracks[i], "text", json_array_get(contexts, i), room_for(line), &rc);
         g.tracks[i].expected = json_deep_copy(json_array_get(json_object_get(line, "expect"), i));
         ok &= report_error(place, NULL, rc, mr_error_code());
     }

@@ -78,7 +78,7 @@ static void parse_sequences(struct pool *pool, const json_t *lists, mr_request *
     request->eos_sequence_count = json_array_size(lists);
 }
 
-int request_parse(struct pool *pool, const json_t *arguments, mr_request *request)
+int request_parse(struct pool *pool, const char *kind, const json_t *arguments, mr_request *request)
 {
     const json_t *max_length = json_object_get(arguments, "max_length");
     const json_t *id = json_object_get(arguments, "request_id");
@@ -95,6 +95,7 @@ int request_parse(struct pool *pool, const json_t *arguments, mr_request *reques
         json_integer_value(json_object_get(sampling, "min_new_tokens"));
     request->want_log_probabilities = 1;
     request->log_probabilities = 16;
+    parts_parse(pool, kind, arguments, request);
     return parse_tokens(pool, arguments, request);
 }
 

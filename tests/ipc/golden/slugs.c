@@ -3,6 +3,9 @@
  */
 #include "tests/ipc/golden/golden.h"
 #include <millrace/error.h>
+#include <millrace/pixel.h>
+#include <millrace/validate.h>
+#include <millrace/vision.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -40,6 +43,28 @@ static const struct {
     {"index", MR_TEXT_INDEX},
     {"merge_empty", MR_TEXT_MERGE_EMPTY},
     {"merge_mixed", MR_TEXT_MERGE_MIXED},
+    {"image_start", MR_VISION_IMAGE_START},
+    {"image_empty", MR_VISION_IMAGE_EMPTY},
+    {"images_sorted", MR_VISION_IMAGES_SORTED},
+    {"images_overlap", MR_VISION_IMAGES_OVERLAP},
+    {"image_past_end", MR_VISION_IMAGE_PAST_END},
+    {"image_not_vision", MR_VISION_IMAGE_NOT_VISION},
+    {"bisect", MR_VISION_BISECT},
+    {"requires_vision", MR_VALIDATE_REQUIRES_VISION},
+    {"only_one_image", MR_VALIDATE_ONLY_ONE_IMAGE},
+    {"needs_image", MR_VALIDATE_NEEDS_IMAGE},
+    {"aspect_ratio_ids", MR_VALIDATE_ASPECT_RATIO_IDS},
+    {"aspect_ratio_mask", MR_VALIDATE_ASPECT_RATIO_MASK},
+    {"image_shape_5d", MR_VALIDATE_IMAGE_SHAPE_5D},
+    {"image_grid_thw", MR_VALIDATE_IMAGE_GRID_THW},
+    {"vision_position_ids", MR_VALIDATE_VISION_POSITION_IDS},
+    {"image_ndim", MR_PIXEL_IMAGE_NDIM},
+    {"image_dtype", MR_PIXEL_IMAGE_DTYPE},
+    {"image_channels", MR_PIXEL_IMAGE_CHANNELS},
+    {"image_zero_size", MR_PIXEL_IMAGE_ZERO_SIZE},
+    {"prompt_empty", MR_PIXEL_PROMPT_EMPTY},
+    {"prompt_list", MR_PIXEL_PROMPT_LIST},
+    {"seed_range", MR_PIXEL_SEED_RANGE},
 };
 
 int slug_code(const char *slug)

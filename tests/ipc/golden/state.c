@@ -105,5 +105,6 @@ json_t *state_of(const struct subject *s)
     json_object_set_new(state, "logprob_positions", undelivered(fixture_context(s->fixture)));
     json_object_set_new(state, "matcher_consumed",
                         s->has_matcher ? json_integer(s->matcher_consumed) : json_null());
+    parts_add(state, fixture_context(s->fixture));
     return state;
 }
