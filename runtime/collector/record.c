@@ -2,9 +2,9 @@
  * record.c - writing JSON, the same bytes each time
  */
 #include "runtime/collector/record.h"
+#include "runtime/collector/decimal.h"
 #include "runtime/tokenizer/utf8.h"
 #include <errno.h>
-#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -131,23 +131,9 @@ void record_int(struct record *record, uint64_t number)
     record_raw(record, digits);
 }
 
-/* What has at most 15 digits is printed by %.15g as it was written, so that more digits are tried
- * only for what needs them; but the smallest numbers have fewer digits than that to begin with. */
-static void shortest(char *digits, size_t size, double number)
-{
-    int precision = fabs(number) < DBL_MIN ? 1 : 15;
-    do
-        snprintf(digits, size, "%.*g", precision, number);
-    while (precision++ < 17 && strtod(digits, NULL) != number);
-}
-
 void record_real(struct record *record, double number)
 {
-    char digits[40];
-    if (!isfinite(number))
-        number = -9999.0;
-    shortest(digits, sizeof(digits) - 2, number);
-    if (strpbrk(digits, ".e") == NULL)
-        strcat(digits, ".0");
-    record_raw(record, digits);
+    char text[DECIMAL_ROOM];
+    decimal_write(isfinite(number) ? number : -9999.0, text);
+    record_raw(record, text);
 }

@@ -7,6 +7,7 @@
 #include <float.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,6 +135,41 @@ START_TEST(every_number_is_read_back_bit_by_bit)
 }
 END_TEST
 
+/* The numbers that log-probabilities are made of, and what printf() and strtod() say of them. */
+static double random_number(int round)
+{
+    switch (round % 4) {
+    case 0:
+        return -(double)random() / 1e8;
+    case 1:
+        return (double)(float)random() / 16777216;
+    case 2:
+        return (double)(random() % 1000000) / pow(10, (double)(random() % 10));
+    default:
+        return ldexp((double)(random() % 4096), -(int)(random() % 40));
+    }
+}
+
+START_TEST(every_number_has_the_fewest_digits_that_printf_needs)
+{
+    srandom(6);
+    for (int round = 0; round < 200000; round++) {
+        double number = random_number(round);
+        char digits[400];
+        int precision = 15;
+        do
+            snprintf(digits, sizeof(digits) - 2, "%.*g", precision++, number);
+        while (strtod(digits, NULL) != number);
+        if (strpbrk(digits, ".e") == NULL)
+            strcat(digits, ".0");
+        record_real(&record, number);
+        if (record.count != strlen(digits) || memcmp(record.bytes, digits, record.count) != 0)
+            ck_abort_msg("'%.*s' instead of '%s'", (int)record.count, record.bytes, digits);
+        record.count = 0;
+    }
+}
+END_TEST
+
 START_TEST(a_large_whole_number_is_exact)
 {
     record_int(&record, UINT64_MAX);
@@ -211,6 +247,7 @@ int main(void)
     tcase_add_test(tests, a_whole_number_keeps_its_point);
     tcase_add_test(tests, what_is_no_number_becomes_very_unlikely);
     tcase_add_test(tests, every_number_is_read_back_bit_by_bit);
+    tcase_add_test(tests, every_number_has_the_fewest_digits_that_printf_needs);
     tcase_add_test(tests, a_large_whole_number_is_exact);
     tcase_add_test(tests, a_writer_without_a_drain_grows);
     tcase_add_test(tests, a_writer_with_a_drain_takes_bounded_memory);
