@@ -6,6 +6,8 @@
 #ifndef MILLRACE_LLAMA_LANES_H
 #define MILLRACE_LLAMA_LANES_H
 
+#include "workers/llama/kernels/unroll.h"
+
 #include <immintrin.h>
 #include <stdint.h>
 
@@ -195,42 +197,63 @@ static inline i32x16 i32x16_add_pairs(i32x16 sum, i32x16 a, i32x16 b)
 }
 
 /* out[j].lane[i] = in[i].lane[j], 8 by 8 */
-static inline void transpose_8x8(const __m256i in[8], __m256i out[8])
+ALWAYS_INLINE void transpose_8x8(const __m256i in[8], __m256i out[8])
 {
-    __m256i pair[8], four[8];
+    __m256i two[8], four[8];
 
-    for (int i = 0; i < 8; i += 2) {
-        pair[i] = _mm256_unpacklo_epi32(in[i], in[i + 1]);
-        pair[i + 1] = _mm256_unpackhi_epi32(in[i], in[i + 1]);
+    UNROLL for (int i = 0; i < 8; i += 2)
+    {
+        two[i] = _mm256_unpacklo_epi32(in[i], in[i + 1]);
+        two[i + 1] = _mm256_unpackhi_epi32(in[i], in[i + 1]);
     }
-    for (int i = 0; i < 8; i += 4) {
-        four[i] = _mm256_unpacklo_epi64(pair[i], pair[i + 2]);
-        four[i + 1] = _mm256_unpackhi_epi64(pair[i], pair[i + 2]);
-        four[i + 2] = _mm256_unpacklo_epi64(pair[i + 1], pair[i + 3]);
-        four[i + 3] = _mm256_unpackhi_epi64(pair[i + 1], pair[i + 3]);
+    UNROLL for (int i = 0; i < 8; i += 4)
+    {
+        four[i] = _mm256_unpacklo_epi64(two[i], two[i + 2]);
+        four[i + 1] = _mm256_unpackhi_epi64(two[i], two[i + 2]);
+        four[i + 2] = _mm256_unpacklo_epi64(two[i + 1], two[i + 3]);
+        four[i + 3] = _mm256_unpackhi_epi64(two[i + 1], two[i + 3]);
     }
-    for (int i = 0; i < 4; i++) {
+    UNROLL for (int i = 0; i < 4; i++)
+    {
         out[i] = _mm256_permute2x128_si256(four[i], four[i + 4], 0x20);
         out[i + 4] = _mm256_permute2x128_si256(four[i], four[i + 4], 0x31);
     }
 }
 
-static inline void i32x16_transpose(i32x16 row[16])
+ALWAYS_INLINE void i32x16_transpose(i32x16 row[16])
 {
     __m256i in[4][8], out[4][8];
 
-    for (int i = 0; i < 8; i++) {
+    UNROLL for (int i = 0; i < 8; i++)
+    {
         in[0][i] = row[i].low;
         in[1][i] = row[i].high;
         in[2][i] = row[i + 8].low;
         in[3][i] = row[i + 8].high;
     }
-    for (int quarter = 0; quarter < 4; quarter++)
-        transpose_8x8(in[quarter], out[quarter]);
-    for (int i = 0; i < 8; i++) {
+    UNROLL for (int quarter = 0; quarter < 4; quarter++) transpose_8x8(in[quarter], out[quarter]);
+    UNROLL for (int i = 0; i < 8; i++)
+    {
         row[i] = (i32x16){out[0][i], out[2][i]};
         row[i + 8] = (i32x16){out[1][i], out[3][i]};
     }
+}
+
+/* lane[i] = sum of the lanes of row[i], 8 by 8 */
+ALWAYS_INLINE __m256i sums_of_8(const i32x16 row[8])
+{
+    __m256i one[8], two[4], four[2];
+
+    UNROLL for (int i = 0; i < 8; i++) one[i] = _mm256_add_epi32(row[i].low, row[i].high);
+    UNROLL for (int i = 0; i < 4; i++) two[i] = _mm256_hadd_epi32(one[2 * i], one[2 * i + 1]);
+    UNROLL for (int i = 0; i < 2; i++) four[i] = _mm256_hadd_epi32(two[2 * i], two[2 * i + 1]);
+    return _mm256_add_epi32(_mm256_permute2x128_si256(four[0], four[1], 0x20),
+                            _mm256_permute2x128_si256(four[0], four[1], 0x31));
+}
+
+ALWAYS_INLINE i32x16 i32x16_sums(const i32x16 row[16])
+{
+    return (i32x16){sums_of_8(row), sums_of_8(row + 8)};
 }
 
 #endif

@@ -6,6 +6,8 @@
 #ifndef MILLRACE_LLAMA_LANES_H
 #define MILLRACE_LLAMA_LANES_H
 
+#include "workers/llama/kernels/unroll.h"
+
 #include <immintrin.h>
 #include <stdint.h>
 
@@ -167,33 +169,65 @@ static inline i32x16 i32x16_add_pairs(i32x16 sum, i32x16 a, i32x16 b)
     return (i32x16){_mm512_dpwssd_epi32(sum.all, a.all, b.all)};
 }
 
-static inline void i32x16_transpose(i32x16 row[16])
+/* The first two steps of a transposition: of each group of four rows, two by two, then four. */
+ALWAYS_INLINE void interleave_fours(const i32x16 row[16], __m512i four[16])
 {
-    __m512i a[16], b[16];
+    __m512i two[16];
 
-    for (int i = 0; i < 16; i += 2) {
-        a[i] = _mm512_unpacklo_epi32(row[i].all, row[i + 1].all);
-        a[i + 1] = _mm512_unpackhi_epi32(row[i].all, row[i + 1].all);
+    UNROLL for (int i = 0; i < 16; i += 2)
+    {
+        two[i] = _mm512_unpacklo_epi32(row[i].all, row[i + 1].all);
+        two[i + 1] = _mm512_unpackhi_epi32(row[i].all, row[i + 1].all);
     }
-    for (int i = 0; i < 16; i += 4) {
-        b[i] = _mm512_unpacklo_epi64(a[i], a[i + 2]);
-        b[i + 1] = _mm512_unpackhi_epi64(a[i], a[i + 2]);
-        b[i + 2] = _mm512_unpacklo_epi64(a[i + 1], a[i + 3]);
-        b[i + 3] = _mm512_unpackhi_epi64(a[i + 1], a[i + 3]);
+    UNROLL for (int i = 0; i < 16; i += 4)
+    {
+        four[i] = _mm512_unpacklo_epi64(two[i], two[i + 2]);
+        four[i + 1] = _mm512_unpackhi_epi64(two[i], two[i + 2]);
+        four[i + 2] = _mm512_unpacklo_epi64(two[i + 1], two[i + 3]);
+        four[i + 3] = _mm512_unpackhi_epi64(two[i + 1], two[i + 3]);
     }
-    /* b[4 * g + c] holds rows 4g to 4g + 3 of columns c, c + 4, c + 8 and c + 12 */
-    for (int c = 0; c < 4; c++) {
-        a[c] = _mm512_shuffle_i32x4(b[c], b[4 + c], 0x88);
-        a[c + 4] = _mm512_shuffle_i32x4(b[c], b[4 + c], 0xdd);
-        a[c + 8] = _mm512_shuffle_i32x4(b[8 + c], b[12 + c], 0x88);
-        a[c + 12] = _mm512_shuffle_i32x4(b[8 + c], b[12 + c], 0xdd);
+}
+
+ALWAYS_INLINE void i32x16_transpose(i32x16 row[16])
+{
+    __m512i a[16], four[16];
+
+    /* four[4 * g + c] holds rows 4g to 4g + 3 of columns c, c + 4, c + 8 and c + 12 */
+    interleave_fours(row, four);
+    UNROLL for (int c = 0; c < 4; c++)
+    {
+        a[c] = _mm512_shuffle_i32x4(four[c], four[4 + c], 0x88);
+        a[c + 4] = _mm512_shuffle_i32x4(four[c], four[4 + c], 0xdd);
+        a[c + 8] = _mm512_shuffle_i32x4(four[8 + c], four[12 + c], 0x88);
+        a[c + 12] = _mm512_shuffle_i32x4(four[8 + c], four[12 + c], 0xdd);
     }
-    for (int c = 0; c < 4; c++) {
+    UNROLL for (int c = 0; c < 4; c++)
+    {
         row[c].all = _mm512_shuffle_i32x4(a[c], a[c + 8], 0x88);
         row[c + 8].all = _mm512_shuffle_i32x4(a[c], a[c + 8], 0xdd);
         row[c + 4].all = _mm512_shuffle_i32x4(a[c + 4], a[c + 12], 0x88);
         row[c + 12].all = _mm512_shuffle_i32x4(a[c + 4], a[c + 12], 0xdd);
     }
+}
+
+/* lane[i] = sum of the lanes of row[i] */
+ALWAYS_INLINE i32x16 i32x16_sums(const i32x16 row[16])
+{
+    __m512i two[8], four[4];
+
+    UNROLL for (int i = 0; i < 8; i++) two[i] =
+        _mm512_add_epi32(_mm512_unpacklo_epi32(row[2 * i].all, row[2 * i + 1].all),
+                         _mm512_unpackhi_epi32(row[2 * i].all, row[2 * i + 1].all));
+    UNROLL for (int i = 0; i < 4; i++) four[i] =
+        _mm512_add_epi32(_mm512_unpacklo_epi64(two[2 * i], two[2 * i + 1]),
+                         _mm512_unpackhi_epi64(two[2 * i], two[2 * i + 1]));
+    /* each quarter of four[i] has a part of the sums of rows 4i to 4i + 3 */
+    __m512i a = _mm512_add_epi32(_mm512_shuffle_i32x4(four[0], four[1], 0x88),
+                                 _mm512_shuffle_i32x4(four[0], four[1], 0xdd));
+    __m512i b = _mm512_add_epi32(_mm512_shuffle_i32x4(four[2], four[3], 0x88),
+                                 _mm512_shuffle_i32x4(four[2], four[3], 0xdd));
+    return (i32x16){
+        _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd))};
 }
 
 #endif

@@ -243,4 +243,12 @@ static inline void i32x16_transpose(i32x16 row[16])
         }
 }
 
+/* lane[i] = sum of the lanes of row[i] */
+static inline i32x16 i32x16_sums(const i32x16 row[16])
+{
+    i32x16 sums;
+    EACH_LANE sums.lane[i] = i32x16_sum(row[i]);
+    return sums;
+}
+
 #endif
