@@ -148,6 +148,16 @@ static void lay_at_its_door(mr_domain *domain, uint32_t role)
 
 /* ---- the sweep ---- */
 
+/* On the page of the dead, whose one writer is the supervisor. */
+static void count_sweep(mr_domain *domain, unsigned taken, unsigned failed)
+{
+    struct mr_stats *page = mr_stats_page(domain, MR_MAX_MEMBERS);
+
+    mr_stats_add(page, MR_STAT_members_swept, 1);
+    mr_stats_add(page, MR_STAT_slots_reclaimed, taken);
+    mr_stats_add(page, MR_STAT_slots_failed, failed);
+}
+
 int mr_supervisor_sweep(mr_domain *domain, int member, unsigned *failed)
 {
     mr_place_record *place;
@@ -162,6 +172,7 @@ int mr_supervisor_sweep(mr_domain *domain, int member, unsigned *failed)
     lay_at_its_door(domain, place->role);
     hint_all(domain);
     mr_stats_fold(domain, member);
+    count_sweep(domain, taken, lost);
     forget(domain, member);
     ring_all(domain);
     atomic_store_explicit(&place->place, MR_PLACE_FREE, memory_order_release);

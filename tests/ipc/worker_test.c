@@ -274,6 +274,9 @@ START_TEST(three_deaths_in_a_row_fail_the_request)
         mr_worker_leave(worker);
     }
     ck_assert_uint_eq(failed, 1);
+    ck_assert_uint_eq(mr_stats_total(domain, MR_STAT_slots_reclaimed), 3);
+    ck_assert_uint_eq(mr_stats_total(domain, MR_STAT_slots_failed), 1);
+    ck_assert_uint_eq(mr_stats_total(domain, MR_STAT_members_swept), 3);
     ck_assert_uint_eq(in_state(MR_STATE_DONE), 1);
 }
 END_TEST

@@ -31,9 +31,8 @@ extern "C" {
     ROW(put_back, counter, contexts, "contexts put back")                                          \
     ROW(slots_reclaimed, counter, contexts, "contexts taken back from dead members")               \
     ROW(slots_failed, counter, contexts, "contexts failed after too many deaths")                  \
-    ROW(deaths, counter, members, "members that died")                                             \
+    ROW(members_swept, counter, members, "members that died or left")                              \
     ROW(rescans, counter, scans, "looks through all slots after a hint was dropped")               \
-    ROW(doorbells, counter, posts, "wake-ups sent to sleepers")                                    \
     ROW(sleeps, counter, sleeps, "times this process slept for want of work")                      \
     ROW(held, gauge, contexts, "contexts held now")                                                \
     ROW(kv_tokens, gauge, tokens, "tokens of KV cache reserved now")
