@@ -103,9 +103,9 @@ done
 answer stream -n 2 --max-batch 8 --stream
 same stream
 joined_is_whole stream
-killed worker mr-worker-1 3 -n 2 --max-batch 8
+killed worker mr-worker-0 3 -n 2 --max-batch 8
 same worker
-killed worker-stream mr-worker-2 3 -n 2 --max-batch 8 --stream
+killed worker-stream mr-worker-1 3 -n 2 --max-batch 8 --stream
 same worker-stream
 joined_is_whole worker-stream
 killed tokenizer mr-tokenizer 2 -n 2 --max-batch 8
