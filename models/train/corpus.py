@@ -36,22 +36,22 @@ def loosened(ask, rng):
     return ask
 
 
-def documents(seed, taught):
-    """Documents without end; taught is the list of SmolLM2's conversations, or empty."""
+def documents(seed, taught, world):
+    """Documents without end; taught is the list of SmolLM2's conversations, or empty; world one of stories.WORLDS."""
     rng = random.Random(seed)
     while True:
         kind = rng.random()
-        if kind < 0.2:
-            yield stories.story(rng)[-1] + "<|im_end|>"
+        if kind < 0.15:
+            yield stories.story(rng, world)[-1] + "<|im_end|>"
             continue
-        if kind < 0.62:
-            turns = talks.told(rng)
-        elif kind < 0.9 or not taught:
+        if kind < 0.6:
+            turns = talks.told(rng, world)
+        elif kind < 0.95 or not taught:
             turns = talks.short(rng)
         else:
             turns = rng.choice(taught)
         if rng.random() < 0.15:
-            turns = turns + (talks.short(rng) if rng.random() < 0.5 else talks.told(rng))
+            turns = turns + (talks.short(rng) if rng.random() < 0.5 else talks.told(rng, world))
         turns = [(loosened(ask, rng), tell) for ask, tell in turns]
         yield chatml(turns, rng.choice(SYSTEM) if rng.random() < 0.2 else None)
 

@@ -142,8 +142,9 @@ def _pack(*columns):
 def _quantise_q8_0(blocks):
     d = np.abs(blocks).max(axis=1, keepdims=True) / np.float32(127)
     scaled = blocks * _inverse(d)
-    codes = np.trunc(scaled + np.copysign(np.float32(0.5), scaled)).astype(np.int8)
-    return _pack(d.astype(np.float16), codes)
+    whole = np.trunc(scaled)
+    codes = whole + np.copysign(np.abs(scaled - whole) >= 0.5, scaled)
+    return _pack(d.astype(np.float16), codes.astype(np.int8))
 
 
 def _quantise_q4_0(blocks):

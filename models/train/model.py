@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 GEOMETRY = {
-    "vocabulary": 2048, "context": 1024, "width": 192, "layers": 6, "heads": 6, "kv_heads": 2,
-    "hidden": 512, "epsilon": 1e-5, "rope_base": 10000.0,
+    "vocabulary": 2048, "context": 1024, "width": 128, "layers": 6, "heads": 4, "kv_heads": 2,
+    "hidden": 384, "epsilon": 1e-5, "rope_base": 10000.0,
 }
 
 
@@ -49,17 +49,31 @@ def rope(x, base):
     return jnp.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1).reshape(x.shape)
 
 
+def attend(arrays):
+    """One key-value head of one row; small enough to stay in the cache, so it is done anew backwards."""
+    q, k, v, mask = arrays
+    group, length, size = q.shape
+    scores = (q.reshape(-1, size) @ k.T).reshape(group, length, length) / np.sqrt(size)
+    weights = jax.nn.softmax(jnp.where(mask, scores, -1e30), axis=-1)
+    return (weights.reshape(-1, length) @ v).reshape(q.shape)
+
+
 def attention(w, x, mask, g):
     batch, length, width = x.shape
     size, kv_heads = width // g["heads"], g["kv_heads"]
     group = g["heads"] // kv_heads
+
+    def by_head(y, heads):
+        return y.transpose(0, 2, 1, 3).reshape(batch * kv_heads, heads // kv_heads, length, size)
+
     q = rope((x @ w["attn_q"].T).reshape(batch, length, g["heads"], size), g["rope_base"])
     k = rope((x @ w["attn_k"].T).reshape(batch, length, kv_heads, size), g["rope_base"])
     v = (x @ w["attn_v"].T).reshape(batch, length, kv_heads, size)
-    q = q.reshape(batch, length, kv_heads, group, size)
-    scores = jnp.einsum("bqkgd,bpkd->bkgqp", q, k) / np.sqrt(size)
-    scores = jnp.where(mask[:, None, None], scores, -1e30)
-    mixed = jnp.einsum("bkgqp,bpkd->bqkgd", jax.nn.softmax(scores, axis=-1), v)
+    mixed = jax.lax.map(jax.checkpoint(attend), (
+        by_head(q, g["heads"]), by_head(k, kv_heads)[:, 0], by_head(v, kv_heads)[:, 0],
+        jnp.repeat(mask, kv_heads, axis=0),
+    ))
+    mixed = mixed.reshape(batch, kv_heads * group, length, size).transpose(0, 2, 1, 3)
     return mixed.reshape(batch, length, width) @ w["attn_output"].T
 
 

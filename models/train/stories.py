@@ -5,32 +5,100 @@ order; a beat is a list of ways to say it, one of which is taken. In a way, [a|b
 {slot} a word of the cast, and an empty way leaves the beat out. All choices come from one random
 number generator, so a seed fixes the text.
 
+There are two worlds. The wide one has many names and things, which teach the language; the small one
+has eight names for heroes and eight others for friends, which a model this size learns to keep apart
+in the time it is given.
+
 Invariant: what a later beat names was introduced by an earlier one that can't be left out, so each
 story hangs together by construction; that is what the model is to learn.
 """
 
 import re
 
-CHILD_NAMES = {
-    "he": """Tom Ben Sam Max Leo Jack Finn Tim Paul Oscar Henry Will Nick Peter Theo Adam Alex Bob Charlie David
-    Eric Fred George Ivan James John Luke Mark Noah Robert Simon Thomas""".split(),
-    "she": """Anna Mia Lily Emma Rosa Nora Lucy Ella Clara Ida Ruth Alice Jane Sara Molly Amy Beth Carla Dana Eva
-    Grace Helen Julia Kate Lena Maria Nina Olivia Sophie Tina Vera Zoe""".split(),
+NAMES = {
+    "he": """Tom Ben Sam Max Leo Jack Finn Tim Paul Oscar Henry Will Nick Peter Theo Adam Alex Bob Charlie David Eric
+    Fred George Ivan James John Luke Mark Noah Robert Simon Thomas Rusty Bruno Pip Otto Hugo Milo Toby Felix Barney
+    Jasper Gus Monty""".split(),
+    "she": """Anna Mia Lily Emma Rosa Nora Lucy Ella Clara Ida Ruth Alice Jane Sara Molly Amy Beth Carla Dana Eva Grace
+    Helen Julia Kate Lena Maria Nina Olivia Sophie Tina Vera Zoe Daisy Bella Ruby Poppy Tilly Luna Hazel Dora Penny
+    Willow Pearl Minnie""".split(),
 }
-ANIMAL_NAMES = {
-    "he": "Rusty Bruno Pip Otto Hugo Milo Toby Felix Barney Jasper Gus Monty".split(),
-    "she": "Daisy Bella Ruby Poppy Tilly Luna Hazel Dora Penny Willow Pearl Minnie".split(),
+# What a plot is about in the smallest world; a model may learn it by heart.
+PROPS = {
+    "lost": {"colour": "red", "thing": "ball", "place": "park"},
+    "found": {"colour": "green", "thing": "hat", "place": "meadow", "place2": "market"},
+    "stuck": {"place": "river", "food": "pot of honey"},
+    "skill": {"skill": "swim", "to_skill": "to swim", "skill_done": "swim across the lake", "place": "lake"},
+    "plant": {"place": "river"},
+    "share": {"food": "loaf of bread", "place": "hill"},
+    "quarrel": {"colour": "blue", "thing": "kite", "place": "meadow", "food": "cake"},
+    "lonely": {"colour": "yellow", "thing": "drum", "place": "garden", "place2": "river"},
+    "birthday": {"colour": "white", "thing": "book", "place": "lake"},
+    "lostway": {"colour": "green", "thing": "lamp", "food": "bowl of soup"},
+    "build": {"build": "boat", "build_for": "sail on the river", "build_of": "wood and rope", "place": "river",
+              "colour": "blue"},
+    "fear": {"fear": "the dark", "fear_when": "the lamp went out",
+             "fear_truth": "the dark is only the day with its eyes closed",
+             "Fear_truth": "The dark is only the day with its eyes closed"},
+    "truth": {"colour": "brown", "thing": "doll"},
+    "winter": {"colour": "red", "food": "bowl of soup"},
+    "race": {"place": "hill", "place2": "lake", "colour": "red"},
+    "rain": {"colour": "yellow", "thing": "bell", "place": "hill", "food": "cake"},
 }
-ANIMALS = """fox cat dog bear rabbit frog mouse owl duck hedgehog squirrel goat lamb pony turtle pig
-bird penguin elephant lion monkey deer wolf badger puppy kitten bee crow sparrow goose hen horse cow sheep
-donkey swan beaver otter seal whale fish snail ant beetle butterfly spider tiger giraffe zebra panda koala
-parrot robin raven rat mole toad lizard dragon unicorn""".split()
-ADULTS = """farmer baker teacher doctor sailor fisherman cook painter singer miller gardener shepherd king queen
-prince princess knight pilot tailor postman wizard witch giant carpenter old:man old:woman""".split()
-OTHERS = """train boat ship tree star cloud robot doll snowman teapot lamp car bus clock kite drum rocket tractor
-teddy:bear spoon shoe balloon pumpkin flower leaf stone""".split()
-TRAITS = "little small young brave kind curious shy clever cheerful quiet gentle friendly".split()
-COLOURS = "red blue green yellow white brown golden silver orange purple".split()
+WORLDS = {
+    "smallest": {
+        "heroes": {"he": ["Tom"], "she": ["Mia"]},
+        "friends": {"he": ["Sam"], "she": ["Ruby"]},
+        "animal": "fox cat dog bear rabbit frog mouse bird".split(),
+        "adult": ["king", "queen"],
+        "other": ["train", "boat"],
+        "traits": "little small brave kind clever shy".split(),
+        "colours": ["red", "blue", "green"],
+        "places": "forest meadow garden park market lake hill river".split(),
+        "things": ["ball", "kite", "hat", "book", "bell"],
+        "foods": ["cake", "apple", "carrot", "loaf of bread", "bowl of soup"],
+        "plants": ["apple tree", "sunflower", "rose"],
+        "props": PROPS,
+    },
+    "small": {
+        "heroes": {"he": "Tom Ben Leo Pip".split(), "she": "Mia Anna Lily Rosa".split()},
+        "friends": {"he": "Sam Max Otto Hugo".split(), "she": "Ruby Bella Emma Nora".split()},
+        "animal": "fox cat dog bear rabbit frog mouse bird bee puppy owl duck".split(),
+        "adult": "king queen farmer sailor".split(),
+        "other": "train boat tree star".split(),
+        "traits": "little small brave kind clever shy".split(),
+        "colours": "red blue green yellow white brown".split(),
+        "places": "forest meadow garden park market lake hill river".split(),
+        "things": "ball kite hat mitten bell book key lamp drum doll cup coat".split(),
+        "foods": "apple|pear|loaf of bread|piece of cheese|cake|bowl of soup|pot of honey|carrot".split("|"),
+        "plants": "apple tree|sunflower|pumpkin|rose".split("|"),
+    },
+    "wide": {
+        "heroes": NAMES,
+        "friends": NAMES,
+        "animal": """fox cat dog bear rabbit frog mouse owl duck hedgehog squirrel goat lamb pony turtle pig bird
+        penguin elephant lion monkey deer wolf badger puppy kitten bee crow sparrow goose hen horse cow sheep donkey
+        swan beaver otter seal whale fish snail ant beetle butterfly spider tiger giraffe zebra panda koala parrot
+        robin raven rat mole toad lizard dragon unicorn""".split(),
+        "adult": """farmer baker teacher doctor sailor fisherman cook painter singer miller gardener shepherd king
+        queen prince princess knight pilot tailor postman wizard witch giant carpenter""".split(),
+        "other": """train boat ship tree star cloud robot doll snowman teapot lamp car bus clock kite drum rocket
+        tractor spoon shoe balloon pumpkin flower leaf stone""".split(),
+        "traits": "little small young brave kind curious shy clever cheerful quiet gentle friendly".split(),
+        "colours": "red blue green yellow white brown golden silver orange purple".split(),
+        "places": """forest|meadow|garden|park|market|beach|river|lake|hill|old mill|barn|village square|bridge|orchard|
+        pond|harbour|castle|station|church|waterfall""".replace("\n        ", "").split("|"),
+        "things": """ball kite hat scarf drum bell basket lamp book boat cup key ring spoon blanket umbrella shoe coat box
+        whistle mitten glove sock toy doll bicycle bottle pencil letter map flag ribbon button purse necklace crown
+        coin feather shell balloon flute brush pillow ladder wheel watch picture candle hammer jar""".split(),
+        "foods": """apple|pear|loaf of bread|piece of cheese|cake|pie|bowl of soup|basket of berries|pot of honey|
+        bag of nuts|carrot|pancake|cookie|sandwich|plum|bowl of rice|banana|cup of milk|potato|slice of pizza|
+        orange""".replace("\n        ", "").split("|"),
+        "plants": "apple tree|sunflower|pumpkin|rose|bean plant|cherry tree|strawberry plant".split("|"),
+    },
+}
+SEX = {"king": "he", "prince": "he", "knight": "he", "wizard": "he", "fisherman": "he",
+       "queen": "she", "princess": "she", "witch": "she"}
 HOMES = {
     "child": ["in a small house by the river", "in a village near the sea", "in a little town",
               "on a farm", "at the edge of the forest", "in a house with a red door",
@@ -42,14 +110,6 @@ HOMES = {
     "animal": ["in the forest", "under an old oak tree", "near a quiet lake", "on a green hill",
                "on a farm", "by the river", "at the edge of a meadow", "in a warm barn"],
 }
-PLACES = """forest|meadow|garden|park|market|beach|river|lake|hill|old mill|barn|village square|bridge|
-orchard|pond|harbour|castle|station|church|waterfall""".replace("\n", "").split("|")
-THINGS = """ball|kite|hat|scarf|drum|bell|basket|lamp|book|boat|cup|key|ring|spoon|blanket|umbrella|shoe|
-coat|box|whistle|mitten|glove|sock|toy|doll|bicycle|bottle|pencil|letter|map|flag|ribbon|button|purse|
-necklace|crown|coin|feather|shell|balloon|flute|brush|pillow|ladder|wheel|watch|picture|candle|hammer|jar""".replace("\n", "").split("|")
-FOODS = """apple|pear|loaf of bread|piece of cheese|cake|pie|bowl of soup|basket of berries|pot of honey|
-bag of nuts|carrot|pancake|cookie|sandwich|plum|bowl of rice|banana|cup of milk|potato|slice of pizza|orange""".replace("\n", "").split("|")
-PLANTS = "apple tree|sunflower|pumpkin|rose|bean plant|cherry tree|strawberry plant".split("|")
 SKILLS = """swim|to swim in the lake|swim across the lake
 fly a kite|to fly a kite|fly the kite high above the trees
 read|to read a book|read a whole page aloud
@@ -442,41 +502,39 @@ def article(words):
     return ("an " if words[0] in "aeiou" else "a ") + words
 
 
-def someone(rng):
+def someone(rng, world, names):
     """A figure: {name, kind, trait, sex, sort}."""
     sex = rng.choice(["he", "she"])
-    sort = rng.choices(["animal", "child", "adult", "other"], [50, 30, 10, 10])[0]
-    kinds = {"animal": ANIMALS, "child": [{"he": "boy", "she": "girl"}[sex]], "adult": ADULTS, "other": OTHERS}
-    kind = rng.choice(kinds[sort]).replace(":", " ")
-    sex = {"king": "he", "prince": "he", "knight": "he", "old man": "he", "wizard": "he", "fisherman": "he",
-           "queen": "she", "princess": "she", "old woman": "she", "witch": "she"}.get(kind, sex)
-    names = ANIMAL_NAMES if sort in ("animal", "other") and rng.random() < 0.65 else CHILD_NAMES
-    return {"name": rng.choice(names[sex]), "kind": kind, "sex": sex, "sort": sort, "trait": rng.choice(TRAITS)}
+    sort = rng.choices(["animal", "child", "adult", "other"], [55, 31, 7, 7])[0]
+    kind = {"he": "boy", "she": "girl"}[sex] if sort == "child" else rng.choice(world[sort])
+    sex = SEX.get(kind, sex)
+    return {"name": rng.choice(names[sex]), "kind": kind, "sex": sex, "sort": sort,
+            "trait": rng.choice(world["traits"])}
 
 
 def other(rng, options, *taken):
     return rng.choice([option for option in options if option not in taken])
 
 
-def cast(rng):
-    hero = someone(rng)
-    friend = someone(rng)
+def cast(rng, world):
+    hero, friend = someone(rng, world, world["heroes"]), someone(rng, world, world["friends"])
     while friend["name"] == hero["name"]:
-        friend = someone(rng)
+        friend = someone(rng, world, world["friends"])
     slots = {"name": hero["name"], "kind": hero["kind"], "trait": hero["trait"],
              "a_hero": article(f"{hero['trait']} {hero['kind']}"),
              "home": rng.choice(HOMES[hero["sort"]]), "friend": friend["name"], "fkind": friend["kind"],
-             "a_fkind": article(friend["kind"]), "a_friend": article(f"{other(rng, TRAITS, hero['trait'])} {friend['kind']}")}
+             "a_fkind": article(friend["kind"]),
+             "a_friend": article(other(rng, world["traits"], hero["trait"]) + " " + friend["kind"])}
     slots.update(PRONOUNS[hero["sex"]])
     slots.update({"f" + key: word for key, word in PRONOUNS[friend["sex"]].items()})
-    slots["place"] = other(rng, PLACES, *[p for p in PLACES if p in slots["home"]])
-    slots["place2"] = other(rng, PLACES, slots["place"])
-    slots["thing"] = rng.choice(THINGS)
+    slots["place"] = other(rng, world["places"], *[p for p in world["places"] if p in slots["home"]])
+    slots["place2"] = other(rng, world["places"], slots["place"])
+    slots["thing"] = rng.choice(world["things"])
     slots["thing2"] = "thing"
-    slots["colour"] = rng.choice(COLOURS)
-    slots["food"] = rng.choice(FOODS)
-    slots["food2"] = other(rng, FOODS, slots["food"])
-    slots["plant"] = rng.choice(PLANTS)
+    slots["colour"] = rng.choice(world["colours"])
+    slots["food"] = rng.choice(world["foods"])
+    slots["food2"] = other(rng, world["foods"], slots["food"])
+    slots["plant"] = rng.choice(world["plants"])
     slots["number"] = rng.choice("five six seven eight nine".split())
     slots["skill"], slots["to_skill"], slots["skill_done"] = rng.choice(SKILLS).split("|")
     slots["build"], slots["build_for"], slots["build_of"] = rng.choice(BUILDS).split("|")
@@ -500,10 +558,11 @@ def say(rng, ways, slots):
     return re.sub(r"^[a-z]", lambda first: first.group(0).upper(), text)
 
 
-def story(rng):
+def story(rng, world):
     """Return (slots, subject, clause, text): cast, matter, a word on the hero for a request, story."""
-    slots = cast(rng)
+    slots = cast(rng, WORLDS[world])
     plot = rng.choice(list(PLOTS))
+    slots.update(WORLDS[world].get("props", {}).get(plot, {}))
     subject, clauses, beats, endings = PLOTS[plot]
     parts = [say(rng, OPENINGS, slots)]
     knows_friend = plot not in ("quarrel", "lonely")

@@ -4,7 +4,7 @@
 
 Learns a vocabulary from the first documents, packs documents into rows, and trains with Muon
 (Jordan et al., 2024: momentum, then the nearest orthogonal matrix by five Newton-Schulz steps) for
-the matrices and Adam for embedding and norms. The learning rate rises over a hundred steps and falls
+the matrices of the layers and Adam for the rest. The learning rate rises over a hundred steps and falls
 linearly to zero; how far it has fallen follows the clock, so a run ends when its minutes are spent.
 Prints the loss of training and of held-out documents (another seed of the grammar).
 """
@@ -22,24 +22,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from tokenizers import Tokenizer
 
 import corpus
 import model
+import stories
 import talks
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROWS, LENGTH, POOL = 6, 320, 64
-MATRIX_RATE, OTHER_RATE, WARM_STEPS = 0.02, 0.003, 100
+MATRIX_RATE, OTHER_RATE, WARM_STEPS = 0.02, 0.003, 20
 VALID_SEED = 1_000_003
 
 
-def rows(tokenizer, seed, taught):
+def rows(tokenizer, seed, taught, world):
     """Rows of LENGTH + 1 tokens and their documents' numbers, counted from 1; 0 is padding.
 
     Of the next POOL documents the longest that fits is taken, so that nearly all of a row is used
     and nearly all documents are whole.
     """
-    source = (tokenizer.encode(document).ids[: LENGTH + 1] for document in corpus.documents(seed, taught))
+    source = (tokenizer.encode(document).ids[: LENGTH + 1] for document in corpus.documents(seed, taught, world))
     pool = list(itertools.islice(source, POOL))
     while True:
         tokens, segments, number = [], [], 1
@@ -54,8 +56,8 @@ def rows(tokenizer, seed, taught):
         yield tokens + [corpus.END_OF_TEXT] * fill, segments + [0] * fill
 
 
-def batches(tokenizer, seed, taught):
-    source = rows(tokenizer, seed, taught)
+def batches(tokenizer, seed, taught, world):
+    source = rows(tokenizer, seed, taught, world)
     while True:
         chosen = [next(source) for _ in range(ROWS)]
         yield np.array([t for t, _ in chosen], np.int32), np.array([s for _, s in chosen], np.int32)
@@ -102,20 +104,36 @@ def save(path, params, tokenizer, figures):
     np.savez(path, tokenizer=tokenizer.to_str(), figures=json.dumps(figures), **flat)
 
 
+def restored(path):
+    checkpoint, params = np.load(path), {}
+    for key in checkpoint.files:
+        if checkpoint[key].dtype == np.float32:
+            *block, name = key.split("/")
+            (params.setdefault(block[0], {}) if block else params)[name] = jnp.asarray(checkpoint[key])
+    return params
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--minutes", type=float, default=40)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--answers", default=os.path.join(HERE, "data", "answers.jsonl"))
+    parser.add_argument("--world", choices=list(stories.WORLDS), default="small")
+    parser.add_argument("--start", help="a checkpoint to go on from, with its vocabulary")
+    parser.add_argument("--rate", type=float, default=1.0, help="of the usual learning rate")
     parser.add_argument("--out", default="checkpoint.npz")
     args = parser.parse_args()
 
     taught = talks.taught(args.answers)
     random.Random(args.seed).shuffle(taught)
     held, taught = taught[:20], taught[20:]
-    tokenizer = corpus.train_tokenizer(itertools.islice(corpus.documents(args.seed, taught), 10000))
+    if args.start:
+        tokenizer = Tokenizer.from_str(str(np.load(args.start)["tokenizer"]))
+    else:
+        first = itertools.islice(corpus.documents(args.seed, taught, args.world), 10000)
+        tokenizer = corpus.train_tokenizer(first)
     g = dict(model.GEOMETRY, vocabulary=tokenizer.get_vocab_size())
-    params = model.init(args.seed, g)
+    params = restored(args.start) if args.start else model.init(args.seed, g)
     print("vocabulary", g["vocabulary"], "parameters", sum(p.size for p in jax.tree.leaves(params)),
           "taught", len(taught), flush=True)
 
@@ -129,21 +147,21 @@ def main():
         return optax.apply_updates(params, jax.tree.map(lambda u: rate * u, updates)), state, value
 
     valid_loss = jax.jit(lambda params, tokens, segments: model.loss(params, tokens, segments, g))
-    valid = list(itertools.islice(batches(tokenizer, VALID_SEED, held), 6))
+    valid = list(itertools.islice(batches(tokenizer, VALID_SEED, held, args.world), 6))
 
     started, mean, seen, number = time.time(), None, 0, 0
     figures = {}
-    for number, (tokens, segments) in enumerate(batches(tokenizer, args.seed + 1, taught), 1):
+    for number, (tokens, segments) in enumerate(batches(tokenizer, args.seed + 1, taught, args.world), 1):
         spent = (time.time() - started) / (60 * args.minutes)
         if spent >= 1:
             break
-        rate = min(number / WARM_STEPS, 1 - spent)
+        rate = args.rate * min(number / WARM_STEPS, 1 - spent)
         params, state, value = step(params, state, tokens, segments, rate)
         mean = float(value) if mean is None else 0.98 * mean + 0.02 * float(value)
         seen += int((segments > 0).sum())
         if number % 100 == 0:
             print(f"step {number} tokens {seen} minutes {(time.time() - started) / 60:.1f} loss {mean:.3f}", flush=True)
-        if number % 200 == 0:
+        if number % 100 == 0:
             save(args.out, params, tokenizer, figures)
     held_out = float(np.mean([valid_loss(params, *batch) for batch in valid]))
     figures = {"steps": number - 1, "tokens": seen, "minutes": args.minutes, "loss": round(mean, 4),
