@@ -83,6 +83,7 @@ typedef struct mr_place_record {
     mr_word parts;
     mr_word step_begun;
     mr_word held;
+    mr_word alone; /* handle + 1 of the suspect that is worked on by itself; 0: all that is held */
 } mr_place_record;
 
 /* ---- slots ---- */

@@ -140,6 +140,7 @@ int mr_place_take(mr_domain *domain, const mr_member_options *options, int32_t p
         atomic_store_explicit(&place->parts, 0, memory_order_relaxed);
         atomic_store_explicit(&place->step_begun, 0, memory_order_relaxed);
         atomic_store_explicit(&place->held, 0, memory_order_relaxed);
+        atomic_store_explicit(&place->alone, 0, memory_order_relaxed);
         mr_stats_give(domain, i, pid, options->role, place->start_time, options->name);
         atomic_store_explicit(&place->place, MR_PLACE_TAKEN, memory_order_release);
         return i;

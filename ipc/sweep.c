@@ -47,11 +47,18 @@ static bool is_done(mr_context *context)
     return text && mr_text_is_done(text);
 }
 
+/* Was the context at work when its holder died? One that waited beside a suspect was not: blamed
+ * with it, it would be given up with it, without ever having been tried. */
+static bool was_at_work(uint64_t alone, uint32_t index, uint32_t generation)
+{
+    return !alone || alone == mr_handle_make(index, generation) + 1;
+}
+
 /* True when the context had used up its attempts. */
-static bool take_back(mr_domain *domain, uint32_t index, uint64_t held)
+static bool take_back(mr_domain *domain, uint32_t index, uint64_t held, uint64_t alone)
 {
     mr_state_parts state = mr_state_unpack(held);
-    uint32_t attempts = state.attempts + 1;
+    uint32_t attempts = state.attempts + was_at_work(alone, index, state.generation);
     mr_context context;
 
     if (take_over(&context, domain, index)) {
@@ -73,6 +80,7 @@ static bool take_back(mr_domain *domain, uint32_t index, uint64_t held)
 
 static unsigned take_back_all(mr_domain *domain, int member, unsigned *failed)
 {
+    uint64_t alone = atomic_load_explicit(&domain->members[member].alone, memory_order_relaxed);
     unsigned taken = 0;
 
     for (uint32_t i = 0; i < domain->slot_count; i++) {
@@ -82,7 +90,7 @@ static unsigned take_back_all(mr_domain *domain, int member, unsigned *failed)
         if (state.state != MR_STATE_LEASED || state.owner != (uint32_t)member)
             continue;
         taken++;
-        *failed += take_back(domain, i, word);
+        *failed += take_back(domain, i, word, alone);
     }
     return taken;
 }
@@ -221,7 +229,7 @@ int mr_supervisor_audit(mr_domain *domain)
              atomic_load_explicit(&domain->members[state.owner].place, memory_order_acquire) ==
                  MR_PLACE_TAKEN))
             continue;
-        take_back(domain, i, word);
+        take_back(domain, i, word, 0);
         mended++;
     }
     return mended;

@@ -300,15 +300,27 @@ static void claim_what_fits(mr_worker *worker)
 
 /* ---- batches ---- */
 
-/* All that is held; or a suspect alone, so that a death is laid at the right door. */
+/* Says which of the held contexts is at work by itself, for the sweep; 0: all are. */
+static void tell_alone(mr_worker *worker, uint64_t alone)
+{
+    mr_word *word = &worker->member->place->alone;
+
+    if (atomic_load_explicit(word, memory_order_relaxed) != alone)
+        atomic_store_explicit(word, alone, memory_order_relaxed);
+}
+
+/* All that is held; or a suspect alone, so that a death is laid at the right door: those that are
+ * held beside it are not at work. */
 static int give(mr_worker *worker, mr_context **batch)
 {
     for (uint32_t i = 0; i < worker->count && worker->may_suspect; i++)
         if (mr_context_suspect(worker->held[i])) {
             batch[0] = worker->held[i];
+            tell_alone(worker, batch[0]->handle + 1);
             return 1;
         }
     worker->may_suspect = false;
+    tell_alone(worker, 0);
     memcpy(batch, worker->held, worker->count * sizeof(*batch));
     return (int)worker->count;
 }

@@ -281,6 +281,27 @@ START_TEST(three_deaths_in_a_row_fail_the_request)
 }
 END_TEST
 
+/* They die together once; then each is tried by itself. */
+START_TEST(who_waits_beside_a_killer_is_not_given_up_with_it)
+{
+    static const int given[] = {3, 1, 1};
+    mr_context *batch[4];
+    unsigned failed = 0;
+
+    for (int i = 0; i < 3; i++)
+        admit(4);
+    for (int i = 0; i < 3; i++) {
+        mr_worker *worker = support_worker(domain, 4);
+
+        ck_assert_int_eq(mr_worker_batch(worker, batch, 0), given[i]);
+        ck_assert_int_eq(mr_supervisor_sweep(domain, mr_worker_index(worker), &failed), 3);
+        mr_worker_leave(worker);
+    }
+    ck_assert_uint_eq(failed, 1);
+    ck_assert_uint_eq(in_state(MR_STATE_READY), 2);
+}
+END_TEST
+
 START_TEST(a_step_between_deaths_clears_the_count)
 {
     mr_context *batch[4];
@@ -501,6 +522,7 @@ int main(void)
     tcase_add_test(deaths, the_dead_ones_contexts_are_ready_again);
     tcase_add_test(deaths, the_dead_ones_late_calls_harm_nobody);
     tcase_add_test(deaths, three_deaths_in_a_row_fail_the_request);
+    tcase_add_test(deaths, who_waits_beside_a_killer_is_not_given_up_with_it);
     tcase_add_test(deaths, a_step_between_deaths_clears_the_count);
     tcase_add_test(deaths, a_finished_context_of_a_dead_worker_is_done);
     tcase_add_test(deaths, a_corrupt_context_fails_and_the_others_go_on);
