@@ -43,6 +43,7 @@ struct mr_context {
     int64_t counted;       /* length up to which generated tokens are counted in the stats */
     mr_stats *stats;          /* the holder's page, or NULL */
     struct mr_worker *worker; /* the holder, or NULL */
+    const mr_context *ahead;  /* held by it too, a few places behind in its batch; or NULL */
     uint64_t fingerprint;     /* the holder's; put into the cursors with the first new token */
 };
 

@@ -14,12 +14,12 @@
  * at stay what they are while it looks.
  */
 #include "ipc/context.h"
+#include "ipc/cursors.h"
 #include "ipc/error.h"
 #include "ipc/member.h"
 #include "ipc/news.h"
 #include "ipc/queue.h"
 #include "ipc/slot.h"
-#include "ipc/twin.h"
 #include <errno.h>
 #include <millrace/emission.h>
 #include <stdlib.h>
@@ -348,24 +348,22 @@ static void view_marks(const mr_slot *slot, mr_view *view)
 
 static int view_progress(const known_context *known, const mr_slot *slot, mr_view *view)
 {
-    int64_t cursors[MR_CURSOR_HOT];
+    const mr_glance glance = mr_glance_read(slot);
 
-    mr_twin_read(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS, cursors, MR_CURSOR_HOT);
     view->cancel = (uint32_t)atomic_load_explicit(&slot->cancel, memory_order_relaxed);
-    view->status = (uint32_t)cursors[MR_CURSOR_STATUS];
-    view->resets = (uint32_t)cursors[MR_CURSOR_RESETS];
-    view->failed = cursors[MR_CURSOR_FAILURE] != 0;
+    view->status = glance.status;
+    view->resets = glance.resets;
+    view->failed = glance.failed;
     if (view->failed)
         view->failure = (mr_bytes){slot->failure, strnlen(slot->failure, sizeof(slot->failure))};
     if (view->kind == MR_KIND_REFUSAL)
         return 0;
-    if (cursors[MR_CURSOR_LENGTH] < view->prompt_length ||
-        cursors[MR_CURSOR_LENGTH] > known->capacity)
+    if (glance.length < view->prompt_length || glance.length > known->capacity)
         return mr_fail(EBADMSG, "slot %u is corrupt: %lld tokens, room for %lld",
-                       mr_handle_index(view->handle), (long long)cursors[MR_CURSOR_LENGTH],
+                       mr_handle_index(view->handle), (long long)glance.length,
                        (long long)known->capacity);
-    view->tokens.count = (size_t)cursors[MR_CURSOR_LENGTH];
-    view->last_token = cursors[MR_CURSOR_LAST];
+    view->tokens.count = (size_t)glance.length;
+    view->last_token = glance.last_token;
     return 0;
 }
 

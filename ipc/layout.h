@@ -7,7 +7,7 @@
  *
  * Rules: offsets, never pointers; fixed-width types; each word has one writer or is atomic; words
  * written by different processes lie on lines of their own (128 bytes for the hottest, since
- * processors fetch lines in pairs).
+ * processors fetch lines in pairs), but for those that are always handed over together.
  *
  *     header | members | queues + ring entries | slots | id table | arena
  */
@@ -33,6 +33,7 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
 /* ---- two copies and a sequence word (twin.h) ---- */
 
 #define MR_CURSOR_WORDS  32
+#define MR_GLANCE_WORDS  3
 #define MR_JOURNAL_WORDS (2 + 3 * MR_MAX_EMITTED)
 #define MR_MARK_WORDS    4
 
@@ -93,28 +94,28 @@ typedef struct mr_place_record {
  * word means for text is in text.c; tokens [0, LENGTH - 1) count from the array, the last token
  * counts from LAST (text.c says why).
  *
- * The first line of a copy holds what a token changes and what the collector looks at: a commit of
- * a token writes, and the collector reads, that line alone (context.c).
+ * The first line of a copy holds all that a token changes: such a commit writes it alone
+ * (context.c).
  */
 enum mr_cursor {
     MR_CURSOR_LENGTH,     /* L */
     MR_CURSOR_LAST,       /* token L - 1 */
-    MR_CURSOR_STATUS,     /* enum mr_status */
-    MR_CURSOR_FAILURE,    /* 1: ended by an error, slot.failure says which */
-    MR_CURSOR_RESETS,     /* times the context was taken over or put back */
     MR_CURSOR_START,      /* S */
     MR_CURSOR_END,        /* E */
+    MR_CURSOR_OFFSET,     /* O, may be negative */
     MR_CURSOR_COMPLETION, /* B */
+    MR_CURSOR_STATUS,     /* enum mr_status */
+    MR_CURSOR_FLAGS,      /* enum mr_cursor_flag */
     MR_CURSOR_HOT,        /* words of the first line */
 
     MR_CURSOR_PROMPT = MR_CURSOR_HOT, /* P */
-    MR_CURSOR_OFFSET,                 /* O, may be negative */
     MR_CURSOR_CONSUMED,               /* A */
-    MR_CURSOR_FLAGS,                  /* enum mr_cursor_flag */
     MR_CURSOR_RECORDS,                /* log-probability records, bytes used */
     MR_CURSOR_RECORD_FIRST,           /* byte at which the first undelivered record may lie */
     MR_CURSOR_ECHO,                   /* prompt positions below have their log-probability record */
+    MR_CURSOR_RESETS,                 /* times the context was taken over or put back */
     MR_CURSOR_FINGERPRINT,  /* of the worker that made the generated tokens; 0: none yet */
+    MR_CURSOR_FAILURE,      /* 1: ended by an error, slot.failure says which */
     MR_CURSOR_BASE,         /* tokens from here on count for min_tokens and stop sequences */
     MR_CURSOR_RECORD_KEY,   /* largest key of a record so far */
     MR_CURSOR_RECORD_LATE,  /* byte below which records that came too late are dropped */
@@ -233,16 +234,19 @@ typedef struct mr_params {
 typedef struct mr_slot {
     /* {generation 28, attempts 4, state 4, stage 8, owner 20}: slot.h; by CAS */
     _Alignas(128) mr_word state;
-    /* exchanged by worker and collector; cancel is stored by whoever wants the context to end */
-    _Alignas(128) mr_word news;
+    /* stored by whoever wants the context to end */
     _Alignas(64) mr_word cancel;
     /* the collector's marks, copied from its journal */
     _Alignas(64) mr_word emitted_tokens;
     mr_word emitted_bytes;
     mr_word emitted_final;
-    /* the lease holder's cursors */
+    /* a token's hand-over (cursors.h): sequence and glance by the lease holder, news exchanged by
+     * it and the collector; on one line, since whoever touches one of them touches all */
     _Alignas(128) mr_word sequence;
-    _Alignas(64) mr_word cursors[2][MR_CURSOR_WORDS];
+    mr_word news;
+    mr_word glance[2][MR_GLANCE_WORDS];
+    /* the lease holder's cursors */
+    _Alignas(128) mr_word cursors[2][MR_CURSOR_WORDS];
     char failure[192]; /* by the lease holder before it commits MR_CURSOR_FAILURE */
     /* the tokenizer's; ordinal and input_end outlive the context (intake.c) */
     _Alignas(64) mr_word ordinal;

@@ -5,9 +5,9 @@
  * still held and the sweep takes it back; killed between CAS and hint, the sweep hints it again.
  */
 #include "ipc/lease.h"
+#include "ipc/cursors.h"
 #include "ipc/news.h"
 #include "ipc/queue.h"
-#include "ipc/twin.h"
 #include <errno.h>
 #include <stdio.h>
 
@@ -59,6 +59,6 @@ int mr_lease_fail(mr_domain *domain, uint32_t index, uint64_t held, const char *
     snprintf(slot->failure, sizeof(slot->failure), "%s", why);
     mr_twin_read(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS, cursors, MR_CURSOR_WORDS);
     cursors[MR_CURSOR_FAILURE] = 1;
-    mr_twin_write(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS, cursors, MR_CURSOR_WORDS);
+    mr_cursors_write(slot, cursors, MR_CURSOR_WORDS);
     return mr_lease_to_done(domain, index, held);
 }

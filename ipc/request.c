@@ -7,9 +7,9 @@
  * release) makes it visible as a whole.
  */
 #include "ipc/context.h"
+#include "ipc/cursors.h"
 #include "ipc/error.h"
 #include "ipc/intake.h"
-#include "ipc/twin.h"
 #include <errno.h>
 #include <string.h>
 
@@ -189,9 +189,9 @@ static void start_cursors(mr_domain *domain, mr_slot *slot, const mr_params *par
         context.records = domain->data + params->records.offset;
         mr_text_start(&context, params->original_prompt);
     }
-    mr_twin_write(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS, context.now, MR_CURSOR_WORDS);
+    mr_cursors_write(slot, context.now, MR_CURSOR_WORDS);
     /* the other copy too: a commit of fewer words leaves the rest of its copy as it is */
-    mr_twin_write(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS, context.now, MR_CURSOR_WORDS);
+    mr_cursors_write(slot, context.now, MR_CURSOR_WORDS);
 }
 
 void mr_request_fill(mr_domain *domain, mr_slot *slot, const mr_request *request, uint32_t choice)

@@ -48,7 +48,7 @@ static uint64_t entry_of(uint64_t cycle, uint64_t full, uint32_t value)
 /* How far the entry's cycle is ahead of position p's: 0 the same, > 0 later, < 0 earlier. */
 static int64_t cycles_ahead(const mr_ring *ring, uint64_t entry, uint64_t position)
 {
-    uint64_t cycle = position / (ring->mask + 1);
+    uint64_t cycle = position >> __builtin_ctzll(ring->mask + 1);
 
     return (int64_t)((entry & ~(FULL_BIT | VALUE_MASK)) - (cycle << CYCLE_SHIFT)) >> CYCLE_SHIFT;
 }

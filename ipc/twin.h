@@ -41,17 +41,38 @@ static inline uint64_t mr_twin_read(const mr_word *sequence, const mr_word *copi
     }
 }
 
+/* A commit in parts, by the one writer: begin, store into the idle copies of one or more arrays
+ * that the sequence picks, end. */
+static inline uint64_t mr_twin_begin(const mr_word *sequence)
+{
+    uint64_t s = atomic_load_explicit(sequence, memory_order_relaxed);
+
+    atomic_thread_fence(memory_order_release); /* T2 */
+    return s;
+}
+
+static inline void mr_twin_store(uint64_t sequence, mr_word *copies, size_t words,
+                                 const int64_t *values, size_t n)
+{
+    mr_word *idle = copies + (1 - (sequence & 1)) * words;
+
+    for (size_t i = 0; i < n; i++)
+        atomic_store_explicit(&idle[i], (uint64_t)values[i], memory_order_relaxed);
+}
+
+static inline void mr_twin_end(mr_word *sequence, uint64_t begun)
+{
+    atomic_store_explicit(sequence, begun + 1, memory_order_release); /* T1 */
+}
+
 /* mr_twin_write - commit n words as the successor of `sequence`; the caller is the one writer */
 static inline void mr_twin_write(mr_word *sequence, mr_word *copies, size_t words,
                                  const int64_t *values, size_t n)
 {
-    uint64_t s = atomic_load_explicit(sequence, memory_order_relaxed);
-    mr_word *idle = copies + (1 - (s & 1)) * words;
+    uint64_t s = mr_twin_begin(sequence);
 
-    atomic_thread_fence(memory_order_release); /* T2 */
-    for (size_t i = 0; i < n; i++)
-        atomic_store_explicit(&idle[i], (uint64_t)values[i], memory_order_relaxed);
-    atomic_store_explicit(sequence, s + 1, MR_COMMIT_ORDER); /* T1 */
+    mr_twin_store(s, copies, words, values, n);
+    mr_twin_end(sequence, s);
 }
 
 #endif

@@ -24,6 +24,7 @@
 
 enum {
     LOOK_FOR_DROPPED = 64, /* claims between two looks at `rescan` in a ring that is never empty */
+    AHEAD = 4,             /* places in a batch: about as many misses as overlap */
     LOOK_NS = 50000000     /* between two looks after the supervisor */
 };
 
@@ -212,6 +213,13 @@ static int fits(mr_worker *worker, mr_context *context, uint32_t index)
     return tokens_needed(worker, context) > worker->token_capacity - worker->tokens ? -EAGAIN : 0;
 }
 
+/* A batch is worked through in its order: each commit may fetch the lines of a later one. */
+static void look_ahead(mr_worker *worker, uint32_t from)
+{
+    for (uint32_t i = from; i < worker->count; i++)
+        worker->held[i]->ahead = i + AHEAD < worker->count ? worker->held[i + AHEAD] : NULL;
+}
+
 static void hold(mr_worker *worker, mr_context *context)
 {
     context->worker = worker;
@@ -220,6 +228,7 @@ static void hold(mr_worker *worker, mr_context *context)
     worker->may_suspect |= mr_context_suspect(context);
     worker->tokens += tokens_needed(worker, context);
     worker->held[worker->count++] = context;
+    look_ahead(worker, worker->count > AHEAD ? worker->count - AHEAD - 1 : 0);
     mr_stats_add(worker->member->stats, MR_STAT_claims, 1);
     update_gauges(worker);
 }
@@ -428,6 +437,7 @@ static void let_go(mr_worker *worker, mr_context *context)
             memmove(&worker->held[i], &worker->held[i + 1],
                     (worker->count - i - 1) * sizeof(*worker->held));
             worker->count--;
+            look_ahead(worker, i > AHEAD ? i - AHEAD : 0);
             break;
         }
     worker->tokens -= tokens_needed(worker, context);

@@ -1,6 +1,7 @@
 /*
  * emission_test.c - marks and journal: what is emitted counts once
  */
+#include "ipc/cursors.h"
 #include "ipc/news.h"
 #include "tests/ipc/support.h"
 #include <errno.h>
@@ -299,12 +300,15 @@ START_TEST(corruption_is_refused)
     mr_emission *second;
     unsigned deaths;
     mr_view view;
+    mr_slot *slot;
 
     admit(1, 1, 5);
     handle = next_handle();
-    atomic_store(&domain->slots[mr_handle_index(handle)].cursors[0][MR_CURSOR_LENGTH], 1 << 20);
+    slot = &domain->slots[mr_handle_index(handle)];
+    slot->params.choices = 0;
     ck_assert_int_eq(mr_emission_view(emission, handle, &view), -EBADMSG);
-    domain->slots[mr_handle_index(handle)].params.choices = 0;
+    slot->params.choices = 1;
+    atomic_store(&slot->glance[0][MR_GLANCE_LENGTH], 1 << 20);
     ck_assert_int_eq(mr_emission_view(emission, handle, &view), -EBADMSG);
     atomic_store(&domain->header->journal[0][MR_JOURNAL_COUNT], 9999);
     ck_assert_int_eq(mr_emission_open(&second, collector, &suspect, &deaths), -EBADMSG);
