@@ -14,6 +14,7 @@
 #include <millrace/intake.h>
 #include <millrace/member.h>
 #include <millrace/pixel.h>
+#include <millrace/prepare.h>
 #include <millrace/sampling.h>
 #include <millrace/stats.h>
 #include <millrace/supervise.h>

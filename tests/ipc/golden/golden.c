@@ -14,9 +14,18 @@ static const struct {
     const char *kind;
     bool (*replay)(struct place *place, const json_t *line);
 } kinds[] = {
-    {"text", replay_text},       {"vision", replay_text},       {"tts", replay_text},
-    {"validators", replay_text}, {"token_buffer", replay_text}, {"reserve", replay_reserve},
-    {"sampling", sampling_kind}, {"output_merge", merge_kind},
+    {"text", replay_text},
+    {"vision", replay_text},
+    {"tts", replay_text},
+    {"validators", replay_text},
+    {"token_buffer", replay_text},
+    {"reserve", replay_reserve},
+    {"sampling", sampling_kind},
+    {"output_merge", merge_kind},
+    {"pixel", pixel_kind},
+    {"text_tokenizer", text_tokenizer_kind},
+    {"image_hash", image_hash_kind},
+    {"pixel_tokenizer", pixel_tokenizer_kind},
 };
 
 struct tally {

@@ -9,6 +9,7 @@
  *     operations.c  the operations by their names
  *     parts.c, parts_operations.c   what belongs to vision and speech
  *     replay.c      step by step: what is expected, what differs by a verdict of the specification
+ *     numbers.c     typed arrays and checksums
  *     ..._kind.c    kinds that are no sequence of operations
  *
  * The vectors' format is that of tests/ipc/golden/README.md.
@@ -123,11 +124,22 @@ int validate_image_shape_5d(struct subject *s, const json_t *a, json_t **ret);
 int validate_image_grid_thw_args(struct subject *s, const json_t *a, json_t **ret);
 int validate_vision_position_ids(struct subject *s, const json_t *a, json_t **ret);
 
+/* ---- numbers.c ---- */
+
+double json_float(const json_t *value);
+mr_array json_typed_array(struct pool *pool, const json_t *object); /* {shape, dtype, data} */
+json_t *shape_of(const mr_array *array);
+json_t *checksum_of(const mr_array *array);
+
 /* ---- kinds; each replays one line, true if all is as expected ---- */
 
 bool replay_text(struct place *place, const json_t *line);
 bool replay_reserve(struct place *place, const json_t *line);
 bool sampling_kind(struct place *place, const json_t *line);
 bool merge_kind(struct place *place, const json_t *line);
+bool pixel_kind(struct place *place, const json_t *line);
+bool text_tokenizer_kind(struct place *place, const json_t *line);
+bool image_hash_kind(struct place *place, const json_t *line);
+bool pixel_tokenizer_kind(struct place *place, const json_t *line);
 
 #endif
