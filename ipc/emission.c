@@ -40,6 +40,7 @@ typedef struct record_place {
 typedef struct known_context {
     mr_handle key; /* handle + 1 */
     int64_t capacity;
+    mr_range records;
     mr_view view;
 } known_context;
 
@@ -48,6 +49,8 @@ struct mr_emission {
     mr_domain *domain;
     uint64_t length;
     uint64_t next_look; /* when the supervisor is looked after again, monotonic time */
+    uint64_t suspect;   /* handle + 1 of the context at which the last collectors died; 0: none */
+    bool at_suspect;    /* it was looked at since the last mr_emission_next() */
     uint32_t look;      /* slots in [look, slot_count) are still to be given once */
     unsigned hints;
     record_place *places;
@@ -163,7 +166,9 @@ int mr_emission_open(mr_emission **out, mr_member *member, mr_handle *suspect, u
         mr_emission_close(emission);
         return rc;
     }
-    *suspect = atomic_load_explicit(&domain->header->emission_death_at, memory_order_relaxed) - 1;
+    emission->suspect =
+        atomic_load_explicit(&domain->header->emission_death_at, memory_order_relaxed);
+    *suspect = emission->suspect - 1;
     *deaths =
         (unsigned)atomic_load_explicit(&domain->header->emission_deaths, memory_order_acquire);
     *out = emission;
@@ -236,6 +241,23 @@ static int next_now(mr_emission *emission, mr_handle *handle)
     return next_of_look(emission, handle) ? 0 : -EAGAIN;
 }
 
+/*
+ * What was looked at is dealt with. If that was the suspect, its deaths were not in a row:
+ * without this, three kills by chance in the course of a long answer would count against it. (The
+ * words are the supervisor's, who writes them once we are dead.)
+ */
+static void survive(mr_emission *emission)
+{
+    mr_header *h = emission->domain->header;
+
+    if (!emission->at_suspect)
+        return;
+    atomic_store_explicit(&h->emission_deaths, 0, memory_order_relaxed);
+    atomic_store_explicit(&h->emission_death_at, 0, memory_order_release);
+    emission->suspect = 0;
+    emission->at_suspect = false;
+}
+
 /* The phase each time, the supervisor's socket now and then. */
 static bool may_go_on(mr_emission *emission, uint64_t now)
 {
@@ -249,6 +271,7 @@ int mr_emission_next(mr_emission *emission, mr_handle *handle, int timeout)
 {
     uint64_t end = timeout > 0 ? mr_monotonic_ns() + (uint64_t)timeout * 1000000 : 0;
 
+    survive(emission);
     while (next_now(emission, handle)) {
         uint64_t now = mr_monotonic_ns();
 
@@ -299,10 +322,10 @@ static mr_bytes bytes_at(const mr_domain *domain, const mr_range *range)
     return (mr_bytes){(const char *)domain->data + range->offset, range->bytes};
 }
 
-static void view_request(const mr_domain *domain, const mr_slot *slot, mr_view *view)
+/* `p` is checked; what lies in the slot may have changed since. */
+static void view_request(const mr_domain *domain, const mr_slot *slot, const mr_params *p,
+                         mr_view *view)
 {
-    const mr_params *p = &slot->params;
-
     view->kind = p->kind;
     view->choice = p->choice;
     view->choices = p->choices;
@@ -318,22 +341,28 @@ static void view_request(const mr_domain *domain, const mr_slot *slot, mr_view *
     view->want_log_probabilities = p->want_log_probabilities;
     view->log_probabilities = p->log_probabilities;
     view->log_probabilities_echo = p->log_probabilities_echo;
-    view->sampling = &p->sampling;
+    view->sampling = &slot->params.sampling;
 }
 
-/* Only this process ends the context's use of the slot, so what is constant needs one look. */
+/* Only this process ends the context's use of the slot, so what is constant needs one look; checked
+ * is the private copy of it. */
 static int know(mr_emission *emission, mr_handle handle, const mr_slot *slot, known_context **out)
 {
     known_context *known = &emission->known[mr_handle_index(handle)];
+    mr_params params;
     int rc;
 
     *out = known;
     if (known->key == handle + 1)
         return 0;
-    if ((rc = mr_context_check_params(emission->domain, slot, &slot->params)))
+    params = slot->params;
+    if ((rc = mr_context_check_params(emission->domain, slot, &params)))
         return rc;
-    *known = (known_context){.capacity = slot->params.capacity, .view = {.handle = handle}};
-    view_request(emission->domain, slot, &known->view);
+    if ((uint64_t)params.capacity > params.tokens.bytes / sizeof(int64_t))
+        params.capacity = (int64_t)(params.tokens.bytes / sizeof(int64_t)); /* kinds without text */
+    *known = (known_context){
+        .capacity = params.capacity, .records = params.records, .view = {.handle = handle}};
+    view_request(emission->domain, slot, &params, &known->view);
     known->key = handle + 1;
     return 0;
 }
@@ -376,6 +405,7 @@ int mr_emission_view(mr_emission *emission, mr_handle handle, mr_view *view)
 
     if (!slot)
         return mr_fail(ESTALE, "the context of handle %llx has ended", (unsigned long long)handle);
+    emission->at_suspect |= handle + 1 == emission->suspect;
     atomic_store_explicit(&emission->domain->header->emitting, handle + 1, memory_order_relaxed);
     if ((rc = know(emission, handle, slot, &known)))
         return rc;
@@ -415,21 +445,24 @@ int mr_emission_logprobs(mr_emission *emission, mr_handle handle, int64_t positi
     mr_state_parts state;
     const mr_slot *slot = slot_of(emission, handle, &state);
     int64_t cursors[MR_CURSOR_WORDS];
+    known_context *known;
     record_place *place;
     uint64_t used;
     int rc;
 
     if (!slot)
         return mr_fail(ESTALE, "the context of handle %llx has ended", (unsigned long long)handle);
+    if ((rc = know(emission, handle, slot, &known)))
+        return rc;
     mr_twin_read(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS, cursors, MR_CURSOR_WORDS);
     used = (uint64_t)cursors[MR_CURSOR_RECORDS];
-    if (used > slot->params.records.bytes)
-        used = slot->params.records.bytes;
+    if (used > known->records.bytes)
+        used = known->records.bytes;
     place = &emission->places[mr_handle_index(handle)];
     if (place->handle != handle || position < place->next)
         *place = (record_place){.handle = handle};
-    rc = mr_records_find(emission->domain->data + slot->params.records.offset, used, &place->at,
-                         position, logprobs, entries, room, tops, top_room);
+    rc = mr_records_find(emission->domain->data + known->records.offset, used, &place->at, position,
+                         logprobs, entries, room, tops, top_room);
     place->next = position; /* also when there is none: the search has moved on */
     return rc;
 }

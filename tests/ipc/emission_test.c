@@ -294,6 +294,68 @@ START_TEST(deaths_at_one_emission_are_counted)
 }
 END_TEST
 
+/* A long answer outlives many collectors: kills between which it went on aren't in a row. */
+START_TEST(a_look_that_was_survived_ends_the_row_of_deaths)
+{
+    mr_handle handle, suspect;
+    unsigned deaths;
+    mr_view view;
+
+    admit(1, 1, 20);
+    for (unsigned i = 0; i < 8; i++) {
+        handle = next_handle();
+        ck_assert_int_eq(mr_emission_view(emission, handle, &view), 0);
+        if (i % 2) { /* the first look after each second death goes well */
+            work(1);
+            ck_assert_uint_eq(next_handle(), handle);
+            ck_assert_int_eq(mr_emission_view(emission, handle, &view), 0);
+        }
+        succeed(&suspect, &deaths);
+        ck_assert_uint_eq(deaths, i ? 1 + (i + 1) % 2 : 1);
+    }
+}
+END_TEST
+
+START_TEST(a_record_range_that_went_bad_is_not_followed)
+{
+    mr_logprob entries[2];
+    mr_top_logprob tops[4];
+    mr_logprobs found;
+    mr_handle handle;
+    mr_params *params;
+    mr_view view;
+
+    admit(1, 1, 3);
+    admit(2, 1, 3);
+    work(3);
+    handle = next_handle();
+    params = &domain->slots[mr_handle_index(handle)].params;
+    ck_assert_int_eq(mr_emission_view(emission, handle, &view), 0);
+    params->records = (mr_range){UINT64_C(1) << 50, UINT64_C(1) << 40};
+    ck_assert_int_eq(mr_emission_logprobs(emission, handle, 4, &found, entries, 2, tops, 4), 0);
+    handle = next_handle();
+    domain->slots[mr_handle_index(handle)].params.records = params->records; /* before any look */
+    ck_assert_int_eq(mr_emission_logprobs(emission, handle, 4, &found, entries, 2, tops, 4),
+                     -EBADMSG);
+}
+END_TEST
+
+START_TEST(tokens_of_a_kind_without_text_are_not_believed_in)
+{
+    mr_handle handle;
+    mr_slot *slot;
+    mr_view view;
+
+    admit(1, 1, 3);
+    handle = next_handle();
+    slot = &domain->slots[mr_handle_index(handle)];
+    slot->params.kind = MR_KIND_PIXEL;
+    slot->params.tokens = (mr_range){0, 0};
+    slot->params.capacity = INT64_MAX;
+    ck_assert_int_eq(mr_emission_view(emission, handle, &view), -EBADMSG);
+}
+END_TEST
+
 START_TEST(corruption_is_refused)
 {
     mr_handle handle, suspect;
@@ -345,6 +407,9 @@ int main(void)
     tcase_add_test(tests, a_dropped_hint_is_looked_for);
     tcase_add_test(tests, news_that_come_late_do_not_silence_the_next_context);
     tcase_add_test(tests, deaths_at_one_emission_are_counted);
+    tcase_add_test(tests, a_look_that_was_survived_ends_the_row_of_deaths);
+    tcase_add_test(tests, a_record_range_that_went_bad_is_not_followed);
+    tcase_add_test(tests, tokens_of_a_kind_without_text_are_not_believed_in);
     tcase_add_test(tests, corruption_is_refused);
     tcase_add_test(tests, the_end_of_the_domain_ends_the_waiting);
     suite_add_tcase(suite, tests);
