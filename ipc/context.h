@@ -40,7 +40,7 @@ struct mr_context {
     int64_t output_start;     /* index of its first token */
     size_t output_record;     /* byte at which its records begin */
     uint64_t prepared;        /* a bit for each array whose idle place was written */
-    int64_t counted;       /* length up to which generated tokens are counted in the stats */
+    int64_t counted;          /* length up to which generated tokens are counted in the stats */
     mr_stats *stats;          /* the holder's page, or NULL */
     struct mr_worker *worker; /* the holder, or NULL */
     const mr_context *ahead;  /* held by it too, a few places behind in its batch; or NULL */
