@@ -108,6 +108,8 @@ int mr_arena_claim(mr_arena *arena, uint64_t offset, uint64_t bytes)
 {
     uint32_t i = place_of(arena, offset);
 
+    if (bytes > arena->bytes)
+        return -EBADMSG;
     bytes = grains(bytes);
     if (arena->count == arena->room || offset > arena->bytes || bytes > arena->bytes - offset ||
         gap_begin(arena, i) > offset || gap_end(arena, i) < offset + bytes)

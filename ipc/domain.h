@@ -4,7 +4,7 @@
 #ifndef MILLRACE_IPC_DOMAIN_H
 #define MILLRACE_IPC_DOMAIN_H
 
-#include "ipc/layout.h"
+#include "ipc/ring.h"
 #include <millrace/domain.h>
 #include <millrace/stats.h>
 #include <stdbool.h>
@@ -32,7 +32,8 @@ struct mr_domain {
     uint32_t max_length;
     uint32_t vocabulary;
     uint32_t max_attempts;
-    uint32_t spin_us; /* how long a consumer of this process spins */
+    mr_entries entries[MR_QUEUES]; /* of each queue's ring */
+    uint32_t spin_us;              /* how long a consumer of this process spins */
     uint64_t id_count;
     uint64_t arena_offset;
     uint64_t arena_bytes;

@@ -87,15 +87,17 @@ static bool lies_inside(const mr_domain *domain, uint64_t offset, uint64_t count
            count <= (domain->data_bytes - offset) / size;
 }
 
-static bool queues_are_sane(const mr_domain *domain)
+/* Where the rings' entries lie, copied. False if not all of them lie inside. */
+static bool bind_rings(mr_domain *domain)
 {
     for (uint32_t i = 0; i < MR_QUEUES; i++) {
         const mr_ring *ring = &domain->queues[i].ring;
+        uint64_t mask = ring->mask, offset = ring->entries;
 
-        if (ring->mask > UINT32_MAX || (ring->mask & (ring->mask + 1)) ||
-            ring->mask + 1 < domain->slot_count ||
-            !lies_inside(domain, ring->entries, ring->mask + 1, 8))
+        if (mask > UINT32_MAX || (mask & (mask + 1)) || mask + 1 < domain->slot_count ||
+            !lies_inside(domain, offset, mask + 1, 8))
             return false;
+        domain->entries[i] = (mr_entries){(mr_word *)(void *)(domain->data + offset), mask};
     }
     return true;
 }
@@ -145,7 +147,7 @@ int mr_view_bind(mr_domain *domain)
     domain->queues = (mr_queue *)(void *)(domain->data + h->queues_offset);
     domain->slots = (mr_slot *)(void *)(domain->data + h->slots_offset);
     domain->ids = (mr_id *)(void *)(domain->data + h->ids_offset);
-    if (!queues_are_sane(domain))
+    if (!bind_rings(domain))
         return mr_fail(EBADMSG, "domain '%.*s' is corrupt: a ring lies outside of it; discard it",
                        MR_NAME_MAX, h->name);
     fill_info(domain);

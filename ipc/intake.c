@@ -25,10 +25,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What this process knows of a slot: is its range in the list, is it on the free stack? */
+/* What this process knows of a slot: is it on the free stack, which range of the list is its own?
+ * The slot's own word isn't asked again: spoiled, it could name the range of another. */
 typedef struct known_slot {
-    bool has_range;
     bool on_stack;
+    bool has_range;
+    uint64_t range; /* offset in the arena */
 } known_slot;
 
 struct mr_intake {
@@ -89,8 +91,7 @@ static void note_free(mr_intake *intake, uint32_t index)
     if (known->on_stack)
         return;
     if (known->has_range) {
-        mr_arena_give(intake->arena,
-                      intake->domain->slots[index].arena.offset - intake->domain->arena_offset);
+        mr_arena_give(intake->arena, known->range);
         known->has_range = false;
     }
     known->on_stack = true;
@@ -128,7 +129,7 @@ static int take_slot(mr_intake *intake, uint64_t bytes, uint32_t *out)
     if ((rc = mr_arena_take(intake->arena, bytes, &offset)))
         return rc;
     index = intake->free_stack[--intake->free_count];
-    intake->known[index] = (known_slot){.has_range = true};
+    intake->known[index] = (known_slot){.has_range = true, .range = offset};
     slot = &intake->domain->slots[index];
     word = mr_slot_load(slot);
     state = mr_state_unpack(word);
@@ -212,16 +213,21 @@ static int rebuild(mr_intake *intake)
                            "outside of the arena",
                            i, domain->info.name);
         } else {
-            intake->known[i].has_range = true;
+            intake->known[i] =
+                (known_slot){.has_range = true, .range = slot->arena.offset - domain->arena_offset};
         }
     }
     return 0;
 }
 
+/* A record of which some choices are there was accepted: it must be completed, not refused, or its
+ * answer would wait for the others for ever. */
 static unsigned deaths_here(const mr_intake *intake)
 {
     const mr_header *h = intake->domain->header;
 
+    if (intake->partial)
+        return 0;
     if (atomic_load_explicit(&h->intake_death_at, memory_order_relaxed) != intake->mark.ordinal + 1)
         return 0;
     return (unsigned)atomic_load_explicit(&h->intake_deaths, memory_order_acquire);

@@ -15,8 +15,9 @@
  * process killed inside sem_wait() leaves glibc's count of waiters one too high, which costs later
  * posts a system call and is never wrong; so semaphores are not re-initialised after a death.
  *
- * Wake-ups die too (a producer killed between push and post): after each death the supervisor rings
- * all bells, once a consumer.
+ * Wake-ups die too (a producer killed between push and post, a sleeper that was woken and killed
+ * before it took the post): after each death the supervisor rings all bells, once a consumer,
+ * whatever the semaphore holds. A post of which the sleeper died counts in it, but wakes nobody.
  */
 #include "ipc/queue.h"
 #include "ipc/ring.h"
@@ -27,15 +28,23 @@
 
 enum { SLEEP_MS = 100 };
 
-static mr_word *entries_of(const mr_domain *domain, const mr_queue *queue)
+static bool has_something(const mr_domain *domain, uint32_t number)
 {
-    return (mr_word *)(void *)(domain->data + queue->ring.entries);
+    const mr_ring *ring = &domain->queues[number].ring;
+
+    return !mr_ring_empty(ring, domain->entries[number]) ||
+           atomic_load_explicit(&ring->rescan, memory_order_relaxed);
 }
 
-static bool has_something(const mr_domain *domain, const mr_queue *queue)
+static void notify(const mr_domain *domain, uint32_t number)
 {
-    return !mr_ring_empty(&queue->ring, entries_of(domain, queue)) ||
-           atomic_load_explicit(&queue->ring.rescan, memory_order_relaxed);
+    uint64_t one = 1;
+
+    if (domain->eventfds[number] >= 0) {
+        ssize_t written = write(domain->eventfds[number], &one, sizeof(one));
+
+        (void)written; /* EAGAIN: the count is at its limit, so it is readable already */
+    }
 }
 
 static void post(const mr_domain *domain, uint32_t number, bool all)
@@ -47,27 +56,23 @@ static void post(const mr_domain *domain, uint32_t number, bool all)
         int wanted = __builtin_popcountll(sleepers);
         int posted = 0;
 
-        sem_getvalue(&bell->semaphore, &posted);
+        if (!all)
+            sem_getvalue(&bell->semaphore, &posted);
         for (int i = posted; i < wanted; i++) {
             sem_post(&bell->semaphore);
             if (!all)
                 break;
         }
     }
-    if (atomic_load_explicit(&bell->watchers, memory_order_relaxed) &&
-        domain->eventfds[number] >= 0) {
-        uint64_t one = 1;
-        ssize_t written = write(domain->eventfds[number], &one, sizeof(one));
-
-        (void)written; /* EAGAIN: the count is at its limit, so it is readable already */
-    }
+    if (atomic_load_explicit(&bell->watchers, memory_order_relaxed))
+        notify(domain, number);
 }
 
 void mr_queue_push(mr_domain *domain, uint32_t number, uint32_t index, uint32_t generation)
 {
     mr_queue *queue = &domain->queues[number];
 
-    if (mr_ring_push(&queue->ring, entries_of(domain, queue), mr_hint_make(index, generation)))
+    if (mr_ring_push(&queue->ring, domain->entries[number], mr_hint_make(index, generation)))
         mr_queue_rescan_raise(domain, number);
     atomic_thread_fence(memory_order_seq_cst); /* D1 */
     post(domain, number, false);
@@ -78,7 +83,7 @@ int mr_queue_pop(mr_domain *domain, uint32_t number, uint32_t *index, uint32_t *
     mr_queue *queue = &domain->queues[number];
 
     for (;;) {
-        int rc = mr_ring_pop(&queue->ring, entries_of(domain, queue), hint);
+        int rc = mr_ring_pop(&queue->ring, domain->entries[number], hint);
 
         if (rc)
             return rc;
@@ -129,7 +134,7 @@ void mr_queue_sleep(mr_domain *domain, uint32_t number, unsigned member, int tim
 
     atomic_fetch_or_explicit(&queue->doorbell.sleepers, bit, memory_order_acq_rel);
     atomic_thread_fence(memory_order_seq_cst); /* D2 */
-    if (!has_something(domain, queue) &&
+    if (!has_something(domain, number) &&
         atomic_load_explicit(&domain->header->phase, memory_order_relaxed) < MR_PHASE_STOP)
         sem_clockwait(&queue->doorbell.semaphore, CLOCK_MONOTONIC, &until);
     atomic_fetch_and_explicit(&queue->doorbell.sleepers, ~bit, memory_order_acq_rel);
@@ -142,19 +147,23 @@ bool mr_queue_watch(mr_domain *domain, uint32_t number, unsigned member)
     atomic_fetch_or_explicit(&queue->doorbell.watchers, UINT64_C(1) << member,
                              memory_order_acq_rel);
     atomic_thread_fence(memory_order_seq_cst); /* D2 */
-    return has_something(domain, queue);
+    return has_something(domain, number);
 }
 
 void mr_queue_unwatch(mr_domain *domain, uint32_t number, unsigned member)
 {
-    mr_queue *queue = &domain->queues[number];
-    uint64_t count;
+    mr_doorbell *bell = &domain->queues[number].doorbell;
+    uint64_t bit = UINT64_C(1) << member, count;
     ssize_t got;
 
-    atomic_fetch_and_explicit(&queue->doorbell.watchers, ~(UINT64_C(1) << member),
-                              memory_order_acq_rel);
+    if (!(atomic_fetch_and_explicit(&bell->watchers, ~bit, memory_order_acq_rel) & bit))
+        return;
     got = read(domain->eventfds[number], &count, sizeof(count)); /* non-blocking: empties it */
     (void)got;
+    /* emptied for the other watchers too: what is there may be more than this one will take */
+    if (atomic_load_explicit(&bell->watchers, memory_order_relaxed) &&
+        has_something(domain, number))
+        notify(domain, number);
 }
 
 void mr_queue_forget(mr_domain *domain, uint32_t number, unsigned member)
@@ -184,12 +193,11 @@ static void pause_briefly(void)
 
 bool mr_queue_spin(mr_domain *domain, uint32_t number)
 {
-    const mr_queue *queue = &domain->queues[number];
     uint64_t end = monotonic_ns() + (uint64_t)domain->spin_us * 1000;
 
     do {
         for (int i = 0; i < 16; i++) {
-            if (has_something(domain, queue))
+            if (has_something(domain, number))
                 return true;
             pause_briefly();
         }

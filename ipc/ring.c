@@ -8,7 +8,7 @@
  * Who writes what:
  *   entries[i]  any pusher or popper, by CAS from the value it read
  *   tail, head  anybody, by CAS, forward only; hints as well
- *   mask        the creator, before the segment is published; constant after
+ *   entries, mask  the creator, before the segment is published; read once by each process
  *
  * An entry is {cycle 40, full 1, value 23}. Position p (a 64-bit count) lies in entry p & mask and
  * belongs to cycle p / entries. A push turns {c, empty} into {c, full, v}, a pop {c, full, v} into
@@ -46,9 +46,9 @@ static uint64_t entry_of(uint64_t cycle, uint64_t full, uint32_t value)
 }
 
 /* How far the entry's cycle is ahead of position p's: 0 the same, > 0 later, < 0 earlier. */
-static int64_t cycles_ahead(const mr_ring *ring, uint64_t entry, uint64_t position)
+static int64_t cycles_ahead(mr_entries entries, uint64_t entry, uint64_t position)
 {
-    uint64_t cycle = position >> __builtin_ctzll(ring->mask + 1);
+    uint64_t cycle = position >> __builtin_ctzll(entries.mask + 1);
 
     return (int64_t)((entry & ~(FULL_BIT | VALUE_MASK)) - (cycle << CYCLE_SHIFT)) >> CYCLE_SHIFT;
 }
@@ -76,14 +76,14 @@ void mr_ring_init(mr_ring *ring, uint64_t entries_offset, uint64_t count)
     ring->mask = count - 1;
 }
 
-int mr_ring_push(mr_ring *ring, mr_word *entries, uint32_t value)
+int mr_ring_push(mr_ring *ring, mr_entries entries, uint32_t value)
 {
     uint64_t position = atomic_load_explicit(&ring->tail, memory_order_acquire);
-    mr_word *at = &entries[position & ring->mask];
+    mr_word *at = &entries.at[position & entries.mask];
     uint64_t entry = atomic_load_explicit(at, memory_order_acquire);
 
     for (;;) {
-        int64_t ahead = cycles_ahead(ring, entry, position);
+        int64_t ahead = cycles_ahead(entries, entry, position);
 
         if (ahead < 0)
             return -ENOBUFS;
@@ -98,19 +98,19 @@ int mr_ring_push(mr_ring *ring, mr_word *entries, uint32_t value)
             continue; /* somebody changed this entry: `entry` has its new value */
         }
         advance(&ring->tail, ++position);
-        at = &entries[position & ring->mask];
+        at = &entries.at[position & entries.mask];
         entry = atomic_load_explicit(at, memory_order_acquire);
     }
 }
 
-int mr_ring_pop(mr_ring *ring, mr_word *entries, uint32_t *value)
+int mr_ring_pop(mr_ring *ring, mr_entries entries, uint32_t *value)
 {
     uint64_t position = atomic_load_explicit(&ring->head, memory_order_acquire);
-    mr_word *at = &entries[position & ring->mask];
+    mr_word *at = &entries.at[position & entries.mask];
     uint64_t entry = atomic_load_explicit(at, memory_order_acquire);
 
     for (;;) {
-        int64_t ahead = cycles_ahead(ring, entry, position);
+        int64_t ahead = cycles_ahead(entries, entry, position);
 
         if (ahead < 0 || (ahead == 0 && !(entry & FULL_BIT)))
             return -EAGAIN; /* an earlier cycle is there only if `head` was spoiled */
@@ -127,54 +127,55 @@ int mr_ring_pop(mr_ring *ring, mr_word *entries, uint32_t *value)
             continue;
         }
         advance(&ring->head, ++position);
-        at = &entries[position & ring->mask];
+        at = &entries.at[position & entries.mask];
         entry = atomic_load_explicit(at, memory_order_acquire);
     }
 }
 
-bool mr_ring_empty(const mr_ring *ring, const mr_word *entries)
+bool mr_ring_empty(const mr_ring *ring, mr_entries entries)
 {
     uint64_t position = atomic_load_explicit(&ring->head, memory_order_acquire);
 
     for (;; position++) {
         uint64_t entry =
-            atomic_load_explicit(&entries[position & ring->mask], memory_order_acquire);
-        int64_t ahead = cycles_ahead(ring, entry, position);
+            atomic_load_explicit(&entries.at[position & entries.mask], memory_order_acquire);
+        int64_t ahead = cycles_ahead(entries, entry, position);
 
         if (ahead <= 0)
             return ahead < 0 || !(entry & FULL_BIT);
     }
 }
 
-int mr_ring_check(const mr_ring *ring, const mr_word *entries)
+int mr_ring_check(const mr_ring *ring, mr_entries entries)
 {
     uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
     uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
-    uint64_t lap = ring->mask + 1;
+    uint64_t lap = entries.mask + 1;
     uint64_t full = 0;
     uint64_t position = head;
 
     /* from the head on: popped entries (later cycle), then full ones, then empty ones of this lap
      */
-    while (cycles_ahead(ring,
-                        atomic_load_explicit(&entries[position & ring->mask], memory_order_acquire),
-                        position) > 0 &&
+    while (cycles_ahead(
+               entries,
+               atomic_load_explicit(&entries.at[position & entries.mask], memory_order_acquire),
+               position) > 0 &&
            position - head < lap)
         position++;
     for (; full < lap; full++, position++) {
         uint64_t entry =
-            atomic_load_explicit(&entries[position & ring->mask], memory_order_acquire);
+            atomic_load_explicit(&entries.at[position & entries.mask], memory_order_acquire);
 
-        if (cycles_ahead(ring, entry, position) != 0 || !(entry & FULL_BIT))
+        if (cycles_ahead(entries, entry, position) != 0 || !(entry & FULL_BIT))
             break;
     }
     if (tail > position)
         return -EBADMSG;
     for (uint64_t i = 0; i < lap - full; i++, position++) {
         uint64_t entry =
-            atomic_load_explicit(&entries[position & ring->mask], memory_order_acquire);
+            atomic_load_explicit(&entries.at[position & entries.mask], memory_order_acquire);
 
-        if (cycles_ahead(ring, entry, position) != 0 || (entry & FULL_BIT))
+        if (cycles_ahead(entries, entry, position) != 0 || (entry & FULL_BIT))
             return -EBADMSG;
     }
     return 0;

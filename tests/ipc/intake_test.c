@@ -265,6 +265,54 @@ START_TEST(deaths_at_one_record_are_counted)
 }
 END_TEST
 
+/* The third death came between the choices: the record was accepted, so it can't be refused. */
+START_TEST(a_record_with_missing_choices_is_never_too_deadly)
+{
+    unsigned deaths;
+    mr_request request = support_request(1, 5);
+
+    request.sampling.choices = 2;
+    for (unsigned i = 1; i <= 2; i++) {
+        mr_intake_work(intake, 1);
+        succeed(&deaths);
+        ck_assert_uint_eq(deaths, i);
+    }
+    ck_assert_int_eq(mr_intake_admit(intake, &request), 0);
+    put_state(slot_of(1, 1), MR_STATE_FILLING); /* killed before its publication */
+    domain->header->mark_sequence--;
+    mr_intake_work(intake, 1);
+    succeed(&deaths);
+    ck_assert_uint_eq(deaths, 0);
+    ck_assert_int_eq(mr_intake_admit(intake, &request), 0);
+    ck_assert_uint_eq(mr_domain_unfinished(domain), 2);
+}
+END_TEST
+
+/* What a slot says of its range may be spoiled while it is in use. */
+START_TEST(a_spoiled_range_frees_nothing_of_another)
+{
+    uint64_t freed;
+    mr_slot *first;
+
+    teardown();
+    domain = support_domain_with((mr_domain_options){
+        .size = sizeof(mr_domain_options), .slots = 4, .arena_bytes = 4096, .max_length = 128});
+    intake = support_intake(domain, &member);
+    for (uint64_t i = 1; i <= 4; i++) { /* four fill the arena */
+        mr_request request = support_request(i, 120);
+
+        ck_assert_int_eq(mr_intake_admit(intake, &request), 0);
+    }
+    first = &domain->slots[slot_of(1, 0)];
+    freed = first->arena.offset;
+    first->arena = domain->slots[slot_of(2, 0)].arena;
+    put_state(slot_of(1, 0), MR_STATE_FREE); /* answered */
+    mr_queue_rescan_raise(domain, MR_QUEUE_FREE);
+    admit(5);
+    ck_assert_uint_eq(domain->slots[slot_of(5, 0)].arena.offset, freed);
+}
+END_TEST
+
 START_TEST(ids_are_remembered_across_tokenizers)
 {
     const uint64_t a[2] = {1, 2}, b[2] = {1, 3};
@@ -292,6 +340,8 @@ START_TEST(overlapping_ranges_are_refused)
     admit(1);
     admit(2);
     domain->slots[slot_of(2, 0)].arena = domain->slots[slot_of(1, 0)].arena;
+    ck_assert_int_eq(mr_intake_open(&second, member, &mark, NULL), -EBADMSG);
+    domain->slots[slot_of(2, 0)].arena = (mr_range){domain->arena_offset, UINT64_MAX - 9};
     ck_assert_int_eq(mr_intake_open(&second, member, &mark, NULL), -EBADMSG);
     domain->slots[slot_of(2, 0)].arena.offset = 0;
     ck_assert_int_eq(mr_intake_open(&second, member, &mark, NULL), -EBADMSG);
@@ -372,6 +422,8 @@ int main(void)
     tcase_add_test(tests, a_refusal_takes_a_slot_and_is_done_at_once);
     tcase_add_test(tests, an_empty_record_moves_the_mark_alone);
     tcase_add_test(tests, deaths_at_one_record_are_counted);
+    tcase_add_test(tests, a_record_with_missing_choices_is_never_too_deadly);
+    tcase_add_test(tests, a_spoiled_range_frees_nothing_of_another);
     tcase_add_test(tests, ids_are_remembered_across_tokenizers);
     tcase_add_test(tests, overlapping_ranges_are_refused);
     tcase_add_test(arenas, an_empty_arena_is_one_range_again);

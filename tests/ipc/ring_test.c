@@ -8,16 +8,18 @@
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { ENTRIES = 16 };
 
 static mr_ring ring;
-static mr_word entries[ENTRIES];
+static mr_word words[ENTRIES];
+static const mr_entries entries = {words, ENTRIES - 1};
 
 static void empty_ring(void)
 {
-    memset(entries, 0, sizeof(entries));
+    memset(words, 0, sizeof(words));
     mr_ring_init(&ring, 0, ENTRIES);
 }
 
@@ -26,7 +28,7 @@ static void ring_at_cycle(uint64_t cycle)
 {
     empty_ring();
     for (int i = 0; i < ENTRIES; i++)
-        atomic_store(&entries[i], cycle << 24);
+        atomic_store(&words[i], cycle << 24);
     atomic_store(&ring.head, cycle * ENTRIES);
     atomic_store(&ring.tail, cycle * ENTRIES);
 }
@@ -114,7 +116,7 @@ START_TEST(a_spoiled_ring_is_noticed_and_harmless)
     ck_assert_int_eq(mr_ring_pop(&ring, entries, &value), -EAGAIN);
     ck_assert(mr_ring_empty(&ring, entries));
     empty_ring();
-    atomic_store(&entries[3], UINT64_C(5) << 24);
+    atomic_store(&words[3], UINT64_C(5) << 24);
     ck_assert_int_eq(mr_ring_check(&ring, entries), -EBADMSG);
 }
 END_TEST
@@ -262,6 +264,65 @@ START_TEST(an_armed_descriptor_becomes_readable)
 }
 END_TEST
 
+/* Two sleep; the one that is woken is killed before it takes the post, which then counts for ever:
+ * the sweep's ringing must wake the other all the same. (A dead sleeper leaves the semaphore as a
+ * post that woke nobody does.) */
+START_TEST(ringing_after_a_death_wakes_the_sleeper_that_is_left)
+{
+    mr_domain *domain = support_domain(4);
+    mr_doorbell *bell = &domain->queues[0].doorbell;
+    struct timespec begin, end;
+    pthread_t thread;
+
+    pthread_create(&thread, NULL, sleeper, domain);
+    while (!atomic_load(&bell->sleepers))
+        usleep(100);
+    usleep(20000);
+    atomic_fetch_add((_Atomic uint32_t *)(void *)&bell->semaphore, 1); /* glibc: its value */
+    mr_ring_push(&domain->queues[0].ring, domain->entries[0], 1);
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    mr_queue_ring_all(domain, 0);
+    pthread_join(thread, NULL);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    ck_assert_int_lt((end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000,
+                     50);
+    support_close(domain);
+}
+END_TEST
+
+START_TEST(who_empties_the_descriptor_leaves_it_readable_for_other_watchers)
+{
+    mr_domain *domain = support_domain(4);
+    struct pollfd look = {.fd = domain->eventfds[0], .events = POLLIN};
+
+    ck_assert(!mr_queue_watch(domain, 0, 2));
+    ck_assert(!mr_queue_watch(domain, 0, 3));
+    mr_queue_push(domain, 0, 1, 0);
+    mr_queue_push(domain, 0, 2, 0);
+    mr_queue_unwatch(domain, 0, 2); /* it takes one of them, perhaps */
+    ck_assert_int_eq(poll(&look, 1, 0), 1);
+    mr_queue_unwatch(domain, 0, 3);
+    ck_assert_int_eq(poll(&look, 1, 0), 0);
+    mr_queue_unwatch(domain, 0, 3); /* not watching: nothing to do */
+    support_close(domain);
+}
+END_TEST
+
+/* A process gone mad writes over what the ring says of itself. */
+START_TEST(the_words_that_tell_where_the_entries_lie_are_read_once)
+{
+    mr_domain *domain = support_domain(4);
+    uint32_t index, hint;
+
+    domain->queues[0].ring.mask = UINT64_MAX;
+    domain->queues[0].ring.entries = UINT64_MAX / 2;
+    mr_queue_push(domain, 0, 3, 0);
+    ck_assert_int_eq(mr_queue_pop(domain, 0, &index, &hint), 0);
+    ck_assert_uint_eq(index, 3);
+    support_close(domain);
+}
+END_TEST
+
 START_TEST(posts_do_not_pile_up)
 {
     mr_domain *domain = support_domain(4);
@@ -297,6 +358,9 @@ int main(void)
     tcase_add_test(bells, a_push_wakes_a_sleeper);
     tcase_add_test(bells, nobody_sleeps_beside_a_hint_or_a_rescan);
     tcase_add_test(bells, an_armed_descriptor_becomes_readable);
+    tcase_add_test(bells, ringing_after_a_death_wakes_the_sleeper_that_is_left);
+    tcase_add_test(bells, who_empties_the_descriptor_leaves_it_readable_for_other_watchers);
+    tcase_add_test(bells, the_words_that_tell_where_the_entries_lie_are_read_once);
     tcase_add_test(bells, posts_do_not_pile_up);
     suite_add_tcase(suite, rings);
     suite_add_tcase(suite, bells);
