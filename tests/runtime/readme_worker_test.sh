@@ -6,8 +6,8 @@ top=$MILLRACE_TEST_DATA/..
 model=$(echo "$top"/models/bundled/*.gguf)
 work=$(mktemp -d)
 name=readme-$$
-trap 'kill $run 2>/dev/null; rm -rf "$work"' EXIT
 run=
+trap '[ -z "$run" ] || kill "$run" 2>/dev/null || :; rm -rf "$work"' EXIT
 
 sed -n '/^```c$/,/^```$/p' "$top/README.md" | grep -v '^```' >"$work/echo.c"
 [ -s "$work/echo.c" ] || { echo 'README.md has no C block'; exit 1; }
