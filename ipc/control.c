@@ -43,6 +43,7 @@ struct mr_control {
     mr_domain *domain;
     int listener;
     int epoll;
+    int spare; /* given up to hang up on a caller when there is no descriptor left to hear him */
     peer places[MR_MAX_MEMBERS];
     peer greeters[MAX_GREETERS]; /* connected, not yet greeted */
     mr_control_policy policy;
@@ -83,6 +84,14 @@ static bool has_ended(int pidfd)
     return poll(&look, 1, 0) > 0;
 }
 
+/* Hung up, whatever still lies in the socket. */
+static bool hung_up(int socket)
+{
+    struct pollfd look = {.fd = socket};
+
+    return poll(&look, 1, 0) > 0 && (look.revents & POLLHUP);
+}
+
 static int listen_at(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -113,9 +122,10 @@ int mr_control_open(mr_control **out, mr_domain *domain)
     for (int i = 0; i < MAX_GREETERS; i++)
         control->greeters[i] = (peer){.socket = -1, .pidfd = -1};
     mr_segment_path(path, domain->info.name, "sock");
+    control->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
     control->epoll = epoll_create1(EPOLL_CLOEXEC);
     control->listener = listen_at(path);
-    if (control->epoll < 0 || control->listener < 0 ||
+    if (control->spare < 0 || control->epoll < 0 || control->listener < 0 ||
         watch(control, control->listener, ABOUT_LISTENER, 0)) {
         int rc = mr_fail(errno, "cannot listen at '%s': %s", path, strerror(errno));
 
@@ -138,6 +148,8 @@ void mr_control_close(mr_control *control)
         close(control->listener);
     if (control->epoll >= 0)
         close(control->epoll);
+    if (control->spare >= 0)
+        close(control->spare);
     free(control);
 }
 
@@ -154,12 +166,28 @@ void mr_control_allow(mr_control *control, mr_control_policy policy, void *self)
 
 /* ---- greetings ---- */
 
+/* Without a descriptor for him the caller is hung up on: left waiting, he would keep the listener
+ * readable, and mr_control_next() busy for ever. */
+static void turn_away(mr_control *control)
+{
+    int fd;
+
+    close(control->spare);
+    fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    control->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 static void accept_greeter(mr_control *control)
 {
     int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-    if (fd < 0)
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE)
+            turn_away(control);
         return;
+    }
     for (unsigned i = 0; i < MAX_GREETERS; i++) {
         if (control->greeters[i].socket >= 0)
             continue;
@@ -241,7 +269,7 @@ static int admit(mr_control *control, const mr_greeting *greeting, int socket, p
     if (control->policy &&
         !control->policy(control->policy_self, who.pid, who.uid, &options, why, sizeof(why)))
         return mr_fail(EPERM, "%s", why);
-    if (has_ended(p->pidfd))
+    if (has_ended(p->pidfd) || hung_up(socket))
         return mr_fail(ESRCH, "process %d has ended", (int)who.pid);
     return mr_place_take(control->domain, &options, who.pid);
 }

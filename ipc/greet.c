@@ -27,6 +27,7 @@ static int dial(const mr_domain *domain)
     mr_segment_path(path, domain->info.name, "sock");
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)); /* of connect() too */
     if (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
         int error = errno;
 

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -216,6 +217,48 @@ START_TEST(silent_callers_do_not_keep_others_out)
 }
 END_TEST
 
+/* Its pid may be another process's by now. */
+START_TEST(who_hung_up_gets_no_place)
+{
+    mr_greeting greeting = {.magic = MR_GREETING_MAGIC,
+                            .abi = MR_ABI,
+                            .bytes = sizeof(greeting),
+                            .layout = domain->header->layout,
+                            .role = MR_ROLE_WORKER,
+                            .capacity = 1};
+    mr_member_info info;
+
+    close(knock(&greeting, sizeof(greeting)));
+    ck_assert_ptr_nonnull(strstr(wait_for(MR_CONTROL_REFUSED).why, "has ended"));
+    ck_assert_int_eq(mr_member_get_info(domain, 0, &info), -ENOENT);
+}
+END_TEST
+
+/* The supervisor has no descriptor left: it stays awake for deaths and hears others later. */
+START_TEST(without_descriptors_callers_are_turned_away)
+{
+    struct rlimit before, few;
+    mr_control_event event;
+    char byte;
+    pid_t pid;
+    int fd;
+
+    fd = knock(NULL, 0);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before, few.rlim_cur = (rlim_t)fd + 1;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    mr_control_next(control, &event); /* returns */
+    ck_assert_int_eq(event.kind, MR_CONTROL_NONE);
+    ck_assert_int_eq((int)recv(fd, &byte, 1, 0), 0);
+    setrlimit(RLIMIT_NOFILE, &before);
+    close(fd);
+    pid = attach_in_child(good(), false);
+    wait_for(MR_CONTROL_JOINED);
+    wait_for(MR_CONTROL_LEFT);
+    expect_exit(pid, 0);
+}
+END_TEST
+
 START_TEST(a_member_sees_that_its_supervisor_is_gone)
 {
     int ready[2];
@@ -261,6 +304,8 @@ int main(void)
     tcase_add_test(tests, the_supervisor_may_refuse);
     tcase_add_test(tests, other_words_than_a_greeting_are_refused);
     tcase_add_test(tests, silent_callers_do_not_keep_others_out);
+    tcase_add_test(tests, who_hung_up_gets_no_place);
+    tcase_add_test(tests, without_descriptors_callers_are_turned_away);
     tcase_add_test(tests, a_member_sees_that_its_supervisor_is_gone);
     suite_add_tcase(suite, tests);
     return support_run(suite);
