@@ -7,10 +7,14 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* ---- reply ---- */
@@ -171,6 +175,34 @@ START_TEST(a_failing_request_tells_its_error)
 }
 END_TEST
 
+/* As containers do it. */
+static void refuse_io_uring(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    struct sock_fprog program = {.len = 4, .filter = filter};
+    ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+START_TEST(where_io_uring_is_refused_plain_calls_do_the_same)
+{
+    int fd = memfd_create("io", MFD_CLOEXEC);
+    char bytes[4];
+    refuse_io_uring();
+    unsetenv("MILLRACE_IO");
+    ck_assert_int_eq(io_open(&io, 4), 0);
+    ck_assert(!io_uses_ring(io));
+    ck_assert_int_eq(io_write_at(io, fd, "abc", 3, 0), 3);
+    ck_assert_int_eq(io_read_at(io, fd, bytes, 3, 0), 3);
+    io_close(io);
+    close(fd);
+}
+END_TEST
+
 /* ---- the run's note ---- */
 
 START_TEST(a_note_is_read_as_it_was_written)
@@ -210,7 +242,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("reply and io");
-    TCase *replies = tcase_create("reply"), *notes = tcase_create("note");
+    TCase *replies = tcase_create("reply"), *notes = tcase_create("others");
     TCase *ring = tcase_create("io_uring"), *plain = tcase_create("plain calls");
     TCase *both[] = {ring, plain};
     SRunner *runner;
@@ -218,6 +250,7 @@ int main(void)
     tcase_add_test(replies, a_reply_comes_out_as_it_went_in);
     tcase_add_test(replies, a_reply_cut_anywhere_is_refused);
     tcase_add_test(replies, a_reply_of_another_version_or_with_too_many_stops_is_refused);
+    tcase_add_test(notes, where_io_uring_is_refused_plain_calls_do_the_same);
     tcase_add_test(notes, a_note_is_read_as_it_was_written);
     tcase_add_checked_fixture(ring, open_ring, close_io);
     tcase_add_checked_fixture(plain, open_plain, close_io);
