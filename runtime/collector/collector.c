@@ -187,6 +187,29 @@ static int follow(struct collector *collector, const mr_view *view)
     return followed->stream ? put_piece(collector, followed, view, &reply) : 0;
 }
 
+/*
+ * see - mr_emission_view(), but for a context whose memory was spoilt by a member gone mad
+ *
+ * Such a one looks like one that failed and has no tokens, so that it is answered with an error
+ * like others when it is done. Returns 0, -ESTALE or -EAGAIN.
+ */
+static int see(struct collector *collector, mr_handle handle, mr_view *view)
+{
+    static const char failure[] = "its context in shared memory was spoilt";
+    int error;
+    *view = (mr_view){.handle = handle}; /* what stays of it if nothing can be told */
+    error = mr_emission_view(collector->emission, handle, view);
+    if (error == 0 || error == -ESTALE || error == -EAGAIN)
+        return error;
+    log_error("a request can't be answered: %s", mr_error());
+    view->failed = 1;
+    view->failure = bytes_of(failure);
+    view->tokens.count = 0;
+    if (!view->done)
+        mr_emission_stop(collector->emission, handle);
+    return 0;
+}
+
 /* ---- the answer of a request ---- */
 
 /* see_all - snapshots of all choices of a request into collector->views; false while one of them
@@ -198,7 +221,7 @@ static bool see_all(struct collector *collector, const mr_view *one, unsigned ch
         mr_view *view = &collector->views[i];
         mr_handle handle;
         if (mr_emission_choice(collector->emission, one->handle, i, &handle) < 0 ||
-            mr_emission_view(collector->emission, handle, view) < 0 || !view->done)
+            see(collector, handle, view) < 0 || !view->done)
             return false;
     }
     return true;
@@ -326,7 +349,7 @@ static int look_at(struct collector *collector, mr_handle handle)
     if ((handle & SLOT_MASK) >= collector->slots)
         return 0;
     followed_use(followed, handle);
-    if (followed->final || mr_emission_view(collector->emission, handle, &view) < 0)
+    if (followed->final || see(collector, handle, &view) < 0)
         return 0; /* in the batch already, or a hint that came too late */
     if (view.emitted_final) {
         error = make_room(collector, 1);

@@ -1,6 +1,8 @@
 /*
  * Tests of the collector as a whole, with a tokenizer and two workers as threads of one process
  */
+#include "ipc/cursors.h"
+#include "ipc/domain.h"
 #include "runtime/collector/collector.h"
 #include "tests/collector/mill.h"
 #include "tests/collector/words.h"
@@ -68,7 +70,13 @@ static void join(struct mill *mill)
         ck_assert_int_eq(mr_worker_join(&mill->workers[i], mill->domain, &worker), 0);
 }
 
-static void mill_start(struct mill *mill, const struct mill_plan *plan, int target, int spool)
+static void start_collector(struct mill *mill)
+{
+    ck_assert_int_eq(pthread_create(&mill->collector, NULL, collector_thread, mill), 0);
+}
+
+/* mill_open - all but the collector */
+static void mill_open(struct mill *mill, const struct mill_plan *plan, int target, int spool)
 {
     mr_domain_options options = mill_domain(plan);
     char name[32];
@@ -81,7 +89,12 @@ static void mill_start(struct mill *mill, const struct mill_plan *plan, int targ
     for (int i = 0; i < WORKERS; i++)
         ck_assert_int_eq(
             pthread_create(&mill->worker_threads[i], NULL, worker_thread, mill->workers[i]), 0);
-    ck_assert_int_eq(pthread_create(&mill->collector, NULL, collector_thread, mill), 0);
+}
+
+static void mill_start(struct mill *mill, const struct mill_plan *plan, int target, int spool)
+{
+    mill_open(mill, plan, target, spool);
+    start_collector(mill);
 }
 
 static void mill_stop(struct mill *mill)
@@ -268,6 +281,57 @@ START_TEST(what_others_append_to_the_same_file_stays)
 }
 END_TEST
 
+/* ---- memory that somebody spoilt ---- */
+
+/* spoil - the length of a finished context, as a worker gone mad might do */
+static void spoil(struct mill *mill, uint64_t ordinal)
+{
+    for (uint32_t i = 0; i < mill->domain->slot_count; i++) {
+        mr_slot *slot = &mill->domain->slots[i];
+        for (int copy = 0; copy < 2 && atomic_load(&slot->ordinal) == ordinal; copy++)
+            atomic_store(&slot->glance[copy][MR_GLANCE_LENGTH], INT64_MAX);
+    }
+}
+
+static size_t count_of(const char *bytes, const char *what)
+{
+    size_t count = 0;
+    while ((bytes = strstr(bytes, what)) != NULL) {
+        bytes += strlen(what);
+        count++;
+    }
+    return count;
+}
+
+START_TEST(a_spoilt_context_costs_its_own_answer_only)
+{
+    const struct mill_plan plan = {.requests = 20, .slots = 40};
+    int file = make_file();
+    struct mill mill;
+    size_t length;
+    char *bytes;
+    mill_open(&mill, &plan, file, -1);
+    while (mr_stats_total(mill.domain, MR_STAT_held) > 0 ||
+           mr_stats_total(mill.domain, MR_STAT_requests_accepted) +
+                   mr_stats_total(mill.domain, MR_STAT_requests_refused) <
+               plan.requests)
+        poll(NULL, 0, 1);
+    poll(NULL, 0, 50);
+    spoil(&mill, 2);
+    start_collector(&mill);
+    wait_until_answered(&mill);
+    mill_stop(&mill);
+    bytes = read_all(file, &length);
+    bytes[length] = '\0';
+    ck_assert_uint_eq(count_of(bytes, "\n"), plan.requests);
+    ck_assert_uint_eq(count_of(bytes, "\"custom_id\":\"request-2\",\"response\":null,"
+                                      "\"error\":{\"code\":\"worker_failed\""),
+                      1);
+    free(bytes);
+    close(file);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("collector");
@@ -282,6 +346,7 @@ int main(void)
     tcase_add_test(tests, a_slow_reader_of_a_pipe_gets_all_of_a_stream);
     tcase_add_test(tests, each_request_is_answered_once_in_a_socket);
     tcase_add_test(tests, a_closed_pipe_ends_the_collection);
+    tcase_add_test(tests, a_spoilt_context_costs_its_own_answer_only);
     tcase_add_test(tests, what_others_append_to_the_same_file_stays);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);
