@@ -34,6 +34,7 @@ struct mr_domain {
     uint32_t max_attempts;
     mr_entries entries[MR_QUEUES]; /* of each queue's ring */
     uint32_t spin_us;              /* how long a consumer of this process spins */
+    uint64_t patience_ns; /* how long a context waits for a worker of the kind that began it */
     uint64_t id_count;
     uint64_t arena_offset;
     uint64_t arena_bytes;

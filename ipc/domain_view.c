@@ -17,6 +17,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* A worker that died is back by then, its model loaded. */
+static const uint64_t PATIENCE_NS = UINT64_C(30000000000);
+
 void mr_view_close(mr_domain *domain)
 {
     if (domain->data)
@@ -130,6 +133,7 @@ int mr_view_bind(mr_domain *domain)
     domain->arena_offset = h->arena_offset;
     domain->arena_bytes = h->arena_bytes;
     domain->spin_us = spin_time(h->spin_us);
+    domain->patience_ns = PATIENCE_NS;
     if (h->total_bytes != domain->data_bytes || domain->slot_count < 1 ||
         domain->slot_count > MR_MAX_SLOTS || domain->stage_count < 1 ||
         domain->stage_count > MR_MAX_STAGES || domain->max_attempts < 1 ||

@@ -44,6 +44,8 @@ int mr_lease_release(mr_domain *domain, uint32_t index, const mr_context *contex
     const mr_text *text = mr_context_text((mr_context *)(uintptr_t)context);
     uint32_t stage = mr_state_unpack(context->state).stage;
 
+    if (context->now[MR_CURSOR_FAILURE])
+        return mr_lease_to_done(domain, index, context->state);
     if (!text || !mr_text_is_done(text))
         return mr_lease_to_ready(domain, index, context->state, stage, attempts);
     if (stage + 1 < domain->stage_count)

@@ -20,9 +20,9 @@ int mr_lease_to_ready(mr_domain *domain, uint32_t index, uint64_t held, uint32_t
 /* To the collector. */
 int mr_lease_to_done(mr_domain *domain, uint32_t index, uint64_t held);
 
-/* Where a context belongs whose holder lets go of it in the middle: one that is done to the next
- * stage or the collector (the holder died just before it handed it on), others to their own stage
- * again. */
+/* Where a context belongs whose holder lets go of it in the middle: one that was failed to the
+ * collector and one that is done to the next stage or the collector (the holder died just before it
+ * handed it on), others to their own stage again. */
 int mr_lease_release(mr_domain *domain, uint32_t index, const mr_context *context,
                      uint32_t attempts);
 

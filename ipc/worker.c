@@ -38,6 +38,8 @@ struct mr_worker {
     uint64_t tokens;    /* reserved by what is held */
     bool full;          /* something didn't fit */
     bool may_suspect;   /* a suspect was claimed since none was found */
+    uint64_t missed;    /* fingerprint of which no worker was found alive */
+    uint64_t missed_at; /* since when, boot time */
     uint64_t next_look; /* when the supervisor is looked after again, boot time */
     unsigned claims;
     mr_context **held;
@@ -195,6 +197,23 @@ static bool fingerprint_lives(const mr_domain *domain, uint64_t fingerprint)
     return false;
 }
 
+/* Is nobody left for a while who could go on with it? One of its kind may have been killed and be
+ * just starting again: to give up at once would fail what a moment of patience answers. */
+static bool is_given_up(mr_worker *worker, uint64_t fingerprint)
+{
+    uint64_t now = mr_boottime_ns();
+
+    if (fingerprint_lives(worker->domain, fingerprint)) {
+        worker->missed = 0;
+        return false;
+    }
+    if (worker->missed != fingerprint) {
+        worker->missed = fingerprint;
+        worker->missed_at = now;
+    }
+    return now - worker->missed_at >= worker->domain->patience_ns;
+}
+
 /* Whether a context just claimed may stay. 0, -EAGAIN (give it back), or it was failed: -ECANCELED.
  */
 static int fits(mr_worker *worker, mr_context *context, uint32_t index)
@@ -202,7 +221,7 @@ static int fits(mr_worker *worker, mr_context *context, uint32_t index)
     uint64_t begun_by = (uint64_t)context->now[MR_CURSOR_FINGERPRINT];
 
     if (begun_by && begun_by != worker->member->fingerprint) {
-        if (fingerprint_lives(worker->domain, begun_by))
+        if (!is_given_up(worker, begun_by))
             return -EAGAIN;
         mr_lease_fail(
             worker->domain, index, context->state,
