@@ -179,7 +179,7 @@ mr_text *mr_context_text(mr_context *context)
 
 enum mr_cancel mr_context_cancelled(const mr_context *context)
 {
-    return (enum mr_cancel)atomic_load_explicit(&context->slot->cancel, memory_order_relaxed);
+    return (enum mr_cancel)mr_cancel_load(context->slot, mr_handle_generation(context->handle));
 }
 
 bool mr_context_suspect(const mr_context *context)

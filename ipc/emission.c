@@ -379,7 +379,7 @@ static int view_progress(const known_context *known, const mr_slot *slot, mr_vie
 {
     const mr_glance glance = mr_glance_read(slot);
 
-    view->cancel = (uint32_t)atomic_load_explicit(&slot->cancel, memory_order_relaxed);
+    view->cancel = mr_cancel_load(slot, mr_handle_generation(view->handle));
     view->status = glance.status;
     view->resets = glance.resets;
     view->failed = glance.failed;
@@ -471,9 +471,12 @@ void mr_emission_stop(mr_emission *emission, mr_handle handle)
 {
     mr_state_parts state;
     mr_slot *slot = slot_of(emission, handle, &state);
-    uint64_t none = MR_CANCEL_NONE;
+    uint64_t none;
 
-    if (slot)
-        atomic_compare_exchange_strong_explicit(&slot->cancel, &none, MR_CANCEL_STOPPED,
-                                                memory_order_acq_rel, memory_order_relaxed);
+    if (!slot)
+        return;
+    none = mr_cancel_make(state.generation, MR_CANCEL_NONE);
+    atomic_compare_exchange_strong_explicit(&slot->cancel, &none,
+                                            mr_cancel_make(state.generation, MR_CANCEL_STOPPED),
+                                            memory_order_acq_rel, memory_order_relaxed);
 }

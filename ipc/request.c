@@ -10,6 +10,7 @@
 #include "ipc/cursors.h"
 #include "ipc/error.h"
 #include "ipc/intake.h"
+#include "ipc/slot.h"
 #include <errno.h>
 #include <string.h>
 
@@ -219,7 +220,10 @@ void mr_request_fill(mr_domain *domain, mr_slot *slot, const mr_request *request
         put_text_part(&f, p, request);
     slot->failure[0] = 0;
     atomic_store_explicit(&slot->news, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->cancel, MR_CANCEL_NONE, memory_order_relaxed);
+    atomic_store_explicit(
+        &slot->cancel,
+        mr_cancel_make(mr_state_unpack(mr_slot_load(slot)).generation, MR_CANCEL_NONE),
+        memory_order_relaxed);
     atomic_store_explicit(&slot->emitted_tokens, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->emitted_bytes, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->emitted_final, 0, memory_order_relaxed);

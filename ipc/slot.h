@@ -71,6 +71,21 @@ static inline bool mr_slot_change(mr_slot *slot, uint64_t from, mr_state_parts t
                                                    memory_order_relaxed);
 }
 
+/* The cancel word: {generation 28, why}, so that one meant for a context that has just ended
+ * doesn't hit the next one in its slot. */
+static inline uint64_t mr_cancel_make(uint32_t generation, uint32_t why)
+{
+    return (uint64_t)generation << 32 | why;
+}
+
+/* Why the slot's context of this generation is to end (enum mr_cancel). */
+static inline uint32_t mr_cancel_load(const mr_slot *slot, uint32_t generation)
+{
+    uint64_t word = atomic_load_explicit(&slot->cancel, memory_order_relaxed);
+
+    return word >> 32 == generation ? (uint32_t)word : MR_CANCEL_NONE;
+}
+
 static inline mr_handle mr_handle_make(uint32_t index, uint32_t generation)
 {
     return (uint64_t)generation << MR_INDEX_BITS | index;

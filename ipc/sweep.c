@@ -216,6 +216,46 @@ int mr_supervisor_sweep_all(mr_domain *domain)
 
 /* ---- looking for what should not be ---- */
 
+static bool is_leased_to_nobody(const mr_domain *domain, mr_state_parts state)
+{
+    return state.state == MR_STATE_LEASED &&
+           (state.owner >= MR_MAX_MEMBERS ||
+            atomic_load_explicit(&domain->members[state.owner].place, memory_order_acquire) !=
+                MR_PLACE_TAKEN);
+}
+
+/* Nobody would ever look at such a slot again, and the run would wait for it for ever. */
+static bool is_no_state(const mr_domain *domain, mr_state_parts state)
+{
+    return state.state >= MR_STATE_COUNT ||
+           (state.state == MR_STATE_READY && state.stage >= domain->stage_count);
+}
+
+/* Hints behind a head or a tail that was spoiled are seen by nobody: let the consumers look at the
+ * slots. Where the ring is just being used this may be for nothing, and costs one look. */
+static void mind_rings(mr_domain *domain)
+{
+    for (uint32_t i = 0; i < MR_QUEUES; i++)
+        if (mr_ring_check(&domain->queues[i].ring, domain->entries[i])) {
+            mr_queue_rescan_raise(domain, i);
+            mr_queue_ring_all(domain, i);
+        }
+}
+
+/* One that was answered, or never used, is free again; any other is answered with an error. */
+static void mend(mr_domain *domain, uint32_t index, uint64_t word, mr_state_parts state)
+{
+    mr_slot *slot = &domain->slots[index];
+    mr_state_parts free_again = {.generation = (state.generation + 1) & MR_GENERATION_MASK,
+                                 .state = MR_STATE_FREE};
+
+    if (atomic_load_explicit(&slot->ordinal, memory_order_relaxed) &&
+        !atomic_load_explicit(&slot->emitted_final, memory_order_relaxed))
+        mr_lease_fail(domain, index, word, "the request's state word was overwritten");
+    else if (mr_slot_change(slot, word, free_again))
+        mr_queue_push(domain, MR_QUEUE_FREE, index, free_again.generation);
+}
+
 int mr_supervisor_audit(mr_domain *domain)
 {
     int mended = 0;
@@ -224,27 +264,33 @@ int mr_supervisor_audit(mr_domain *domain)
         uint64_t word = mr_slot_load(&domain->slots[i]);
         mr_state_parts state = mr_state_unpack(word);
 
-        if (state.state != MR_STATE_LEASED ||
-            (state.owner < MR_MAX_MEMBERS &&
-             atomic_load_explicit(&domain->members[state.owner].place, memory_order_acquire) ==
-                 MR_PLACE_TAKEN))
+        if (is_leased_to_nobody(domain, state))
+            take_back(domain, i, word, 0);
+        else if (is_no_state(domain, state))
+            mend(domain, i, word, state);
+        else
             continue;
-        take_back(domain, i, word, 0);
         mended++;
     }
+    mind_rings(domain);
     return mended;
 }
 
 int mr_supervisor_cancel(mr_domain *domain, uint64_t handle, int cancel)
 {
-    uint32_t index = mr_handle_index(handle);
+    uint32_t index = mr_handle_index(handle), generation = mr_handle_generation(handle);
     mr_state_parts state;
+    uint64_t before;
 
     if (index >= domain->slot_count)
         return mr_fail(EINVAL, "slot %u is not in [0, %u)", index, domain->slot_count);
+    before = atomic_load_explicit(&domain->slots[index].cancel, memory_order_acquire);
     state = mr_state_unpack(mr_slot_load(&domain->slots[index]));
-    if (state.generation != mr_handle_generation(handle) || state.state < MR_STATE_READY)
+    if (state.generation != generation || state.state < MR_STATE_READY)
         return mr_fail(ESTALE, "the request has ended");
-    atomic_store_explicit(&domain->slots[index].cancel, (uint64_t)cancel, memory_order_release);
+    /* If the word has changed since, the collector has stopped the context, or it has ended. */
+    atomic_compare_exchange_strong_explicit(&domain->slots[index].cancel, &before,
+                                            mr_cancel_make(generation, (uint32_t)cancel),
+                                            memory_order_acq_rel, memory_order_relaxed);
     return 0;
 }

@@ -392,6 +392,68 @@ START_TEST(the_audit_takes_leases_of_nobody_back)
 }
 END_TEST
 
+START_TEST(the_audit_fails_what_is_in_no_state)
+{
+    mr_state_parts parts;
+
+    admit(4);
+    admit(4);
+    for (uint32_t i = 0; i < domain->slot_count; i++) {
+        parts = mr_state_unpack(mr_slot_load(&domain->slots[i]));
+        if (parts.state != MR_STATE_READY)
+            continue;
+        if (in_state(MR_STATE_READY) == 2)
+            parts.stage = 200;
+        else
+            parts.state = 11;
+        atomic_store(&domain->slots[i].state, mr_state_pack(parts));
+        ck_assert_int_eq(mr_supervisor_audit(domain), 1);
+        ck_assert_int_eq(mr_supervisor_audit(domain), 0);
+    }
+    ck_assert_uint_eq(in_state(MR_STATE_DONE), 2);
+    parts = mr_state_unpack(mr_slot_load(&domain->slots[0])); /* never used */
+    parts.state = 11;
+    atomic_store(&domain->slots[0].state, mr_state_pack(parts));
+    ck_assert_int_eq(mr_supervisor_audit(domain), 1);
+    ck_assert_uint_eq(support_state(domain, 0), MR_STATE_FREE);
+}
+END_TEST
+
+/* Beyond a head that was spoiled no hint is seen. */
+START_TEST(the_audit_finds_what_a_spoiled_ring_hides)
+{
+    mr_worker *worker = support_worker(domain, 4);
+    mr_context *batch[4];
+
+    admit(4);
+    atomic_store(&domain->queues[0].ring.head, 1 << 20);
+    ck_assert_int_eq(mr_worker_batch(worker, batch, 0), 0);
+    mr_supervisor_audit(domain);
+    ck_assert_int_eq(mr_worker_batch(worker, batch, 0), 1);
+    mr_worker_leave(worker);
+}
+END_TEST
+
+START_TEST(a_cancel_that_comes_late_does_not_hit_the_next_context)
+{
+    mr_worker *worker = support_worker(domain, 1);
+    mr_context *batch[1];
+    mr_handle handle;
+
+    admit(4);
+    mr_worker_batch(worker, batch, 0);
+    handle = mr_context_handle(batch[0]);
+    ck_assert_int_eq(mr_supervisor_cancel(domain, handle, MR_CANCEL_CLIENT), 0);
+    ck_assert_int_eq(mr_supervisor_cancel(domain, handle + (1 << 20), MR_CANCEL_CLIENT), -ESTALE);
+    ck_assert_int_eq(mr_supervisor_cancel(domain, domain->slot_count, MR_CANCEL_CLIENT), -EINVAL);
+    ck_assert_int_eq(mr_context_cancelled(batch[0]), MR_CANCEL_CLIENT);
+    batch[0]->handle += 1 << MR_INDEX_BITS; /* the next one in this slot */
+    ck_assert_int_eq(mr_context_cancelled(batch[0]), MR_CANCEL_NONE);
+    batch[0]->handle = handle;
+    mr_worker_leave(worker);
+}
+END_TEST
+
 START_TEST(another_arithmetic_does_not_go_on_with_it)
 {
     mr_worker_options options = {.size = sizeof(options), .capacity = 2, .fingerprint = "other"};
@@ -551,6 +613,9 @@ int main(void)
     tcase_add_test(deaths, a_failed_context_of_a_dead_worker_is_done);
     tcase_add_test(deaths, a_corrupt_context_fails_and_the_others_go_on);
     tcase_add_test(deaths, the_audit_takes_leases_of_nobody_back);
+    tcase_add_test(deaths, the_audit_fails_what_is_in_no_state);
+    tcase_add_test(deaths, the_audit_finds_what_a_spoiled_ring_hides);
+    tcase_add_test(tests, a_cancel_that_comes_late_does_not_hit_the_next_context);
     tcase_add_test(deaths, another_arithmetic_does_not_go_on_with_it);
     suite_add_tcase(suite, tests);
     suite_add_tcase(suite, deaths);

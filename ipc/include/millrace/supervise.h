@@ -89,7 +89,7 @@ int mr_supervisor_sweep_all(mr_domain *domain);
  * word that is no state) and mend it; returns how many. Each second is often enough. */
 int mr_supervisor_audit(mr_domain *domain);
 
-/* mr_supervisor_cancel - ask that a context ends; -ESTALE */
+/* mr_supervisor_cancel - ask that a context ends, if it doesn't already; -ESTALE */
 int mr_supervisor_cancel(mr_domain *domain, uint64_t handle, int cancel);
 
 /* Which process may be a member: decided by the supervisor for strangers; see mr_control_allow().
