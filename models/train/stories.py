@@ -5,12 +5,9 @@ order; a beat is a list of ways to say it, one of which is taken. In a way, [a|b
 {slot} a word of the cast, and an empty way leaves the beat out. All choices come from one random
 number generator, so a seed fixes the text.
 
-There are two worlds. The wide one has many names and things, which teach the language; the small one
-has eight names for heroes and eight others for friends, which a model this size learns to keep apart
-in the time it is given.
-
-Invariant: what a later beat names was introduced by an earlier one that can't be left out, so each
-story hangs together by construction; that is what the model is to learn.
+There are three worlds. The wide one has many names and things, which teach the language; the small one
+has eight names for heroes and eight others for friends; the smallest has Tom and Sam, and its plots
+fix their things, so that a model which can't yet look far back keeps to them all the same.
 """
 
 import re
@@ -47,10 +44,10 @@ PROPS = {
 }
 WORLDS = {
     "smallest": {
-        "heroes": {"he": ["Tom"], "she": ["Mia"]},
-        "friends": {"he": ["Sam"], "she": ["Ruby"]},
+        "heroes": {"he": ["Tom"]},
+        "friends": {"he": ["Sam"]},
         "animal": "fox cat dog bear rabbit frog mouse bird".split(),
-        "adult": ["king", "queen"],
+        "adult": ["king", "farmer"],
         "other": ["train", "boat"],
         "traits": "little small brave kind clever shy".split(),
         "colours": ["red", "blue", "green"],
@@ -504,7 +501,7 @@ def article(words):
 
 def someone(rng, world, names):
     """A figure: {name, kind, trait, sex, sort}."""
-    sex = rng.choice(["he", "she"])
+    sex = rng.choice(list(names))
     sort = rng.choices(["animal", "child", "adult", "other"], [55, 31, 7, 7])[0]
     kind = {"he": "boy", "she": "girl"}[sex] if sort == "child" else rng.choice(world[sort])
     sex = SEX.get(kind, sex)

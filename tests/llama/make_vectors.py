@@ -168,11 +168,11 @@ def tokenizer_of(metadata):
 def texts(rng):
     """Texts to continue: single tokens, requests, beginnings, odd characters, long ones."""
     ask = lambda question: f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
-    told = [stories.story(rng)[-1] for _ in range(90)]
+    told = [stories.story(rng, "small")[-1] for _ in range(90)]
     yield "Once"
     yield "<|im_start|>"
-    yield "\n".join(told[:5])
-    yield "".join(ask("Tell me a story.") + text + "<|im_end|>\n" for text in told[6:9]) + ask("Who was the friend?")
+    yield "\n".join(told[:3])
+    yield "".join(ask("Tell me a story.") + text + "<|im_end|>\n" for text in told[6:8]) + ask("Who was the friend?")
     for question in ["Tell me a story about a fox.", "Hello!", "What is the capital of France?", "What does a cow eat?",
                      "What is 3 plus 4?", "Write a poem about the sea.", "Who are you?", "Warum ist der Himmel blau?",
                      "Tell me a story about a girl named Lily and a lost key."]:
@@ -180,7 +180,7 @@ def texts(rng):
     yield "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n" + ask("What is a boat?")
     yield "int main(void) { return 0; }"
     yield "\u00fcber \u4f60\u597d \U0001f98a 1234567890"
-    for text in told[9:]:
+    for text in told[8:]:
         yield text[: rng.randint(20, len(text))]
 
 
