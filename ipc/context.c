@@ -140,8 +140,7 @@ static void fetch_ahead(const mr_context *later)
 
 void mr_context_commit(mr_context *context)
 {
-    mr_cursors_write(context->slot, context->now, words_due(context));
-    context->sequence++;
+    mr_cursors_write(context->slot, context->sequence++, context->now, words_due(context));
     if (!context->worker)
         return;
     clear_attempts(context);

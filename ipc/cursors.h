@@ -27,8 +27,9 @@ enum {
     MR_GLANCE_STATE
 }; /* state: {resets, failed 8, status 8} */
 
-/* mr_cursors_write - commit the first n cursors of a slot; the caller is the one writer */
-static inline void mr_cursors_write(mr_slot *slot, const int64_t *now, size_t n)
+/* mr_cursors_write - commit the first n cursors of a slot as the successor of `sequence`, which the
+ * one writer knows: asking the slot would wait for the line to come back from the collector */
+static inline void mr_cursors_write(mr_slot *slot, uint64_t sequence, const int64_t *now, size_t n)
 {
     const int64_t glance[MR_GLANCE_WORDS] = {
         [MR_GLANCE_LENGTH] = now[MR_CURSOR_LENGTH],
@@ -36,8 +37,8 @@ static inline void mr_cursors_write(mr_slot *slot, const int64_t *now, size_t n)
         [MR_GLANCE_STATE] = now[MR_CURSOR_RESETS] << 16 | (now[MR_CURSOR_FAILURE] != 0) << 8 |
                             (now[MR_CURSOR_STATUS] & 255),
     };
-    uint64_t sequence = mr_twin_begin(&slot->sequence);
 
+    mr_twin_begin();
     mr_twin_store(sequence, slot->cursors[0], MR_CURSOR_WORDS, now, n);
     mr_twin_store(sequence, slot->glance[0], MR_GLANCE_WORDS, glance, MR_GLANCE_WORDS);
     mr_twin_end(&slot->sequence, sequence);

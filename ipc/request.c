@@ -184,15 +184,16 @@ static void put_text_part(filler *f, mr_params *p, const mr_request *request)
 static void start_cursors(mr_domain *domain, mr_slot *slot, const mr_params *params)
 {
     mr_context context = {.domain = domain, .slot = slot, .params = *params};
+    uint64_t sequence = atomic_load_explicit(&slot->sequence, memory_order_relaxed);
 
     if (params->kind != MR_KIND_REFUSAL) {
         context.tokens = (int64_t *)(void *)(domain->data + params->tokens.offset);
         context.records = domain->data + params->records.offset;
         mr_text_start(&context, params->original_prompt);
     }
-    mr_cursors_write(slot, context.now, MR_CURSOR_WORDS);
+    mr_cursors_write(slot, sequence, context.now, MR_CURSOR_WORDS);
     /* the other copy too: a commit of fewer words leaves the rest of its copy as it is */
-    mr_cursors_write(slot, context.now, MR_CURSOR_WORDS);
+    mr_cursors_write(slot, sequence + 1, context.now, MR_CURSOR_WORDS);
 }
 
 void mr_request_fill(mr_domain *domain, mr_slot *slot, const mr_request *request, uint32_t choice)

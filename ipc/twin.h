@@ -43,12 +43,9 @@ static inline uint64_t mr_twin_read(const mr_word *sequence, const mr_word *copi
 
 /* A commit in parts, by the one writer: begin, store into the idle copies of one or more arrays
  * that the sequence picks, end. */
-static inline uint64_t mr_twin_begin(const mr_word *sequence)
+static inline void mr_twin_begin(void)
 {
-    uint64_t s = atomic_load_explicit(sequence, memory_order_relaxed);
-
     atomic_thread_fence(memory_order_release); /* T2 */
-    return s;
 }
 
 static inline void mr_twin_store(uint64_t sequence, mr_word *copies, size_t words,
@@ -69,8 +66,9 @@ static inline void mr_twin_end(mr_word *sequence, uint64_t begun)
 static inline void mr_twin_write(mr_word *sequence, mr_word *copies, size_t words,
                                  const int64_t *values, size_t n)
 {
-    uint64_t s = mr_twin_begin(sequence);
+    uint64_t s = atomic_load_explicit(sequence, memory_order_relaxed);
 
+    mr_twin_begin();
     mr_twin_store(s, copies, words, values, n);
     mr_twin_end(sequence, s);
 }
