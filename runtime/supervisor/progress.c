@@ -42,7 +42,8 @@ void progress_open(struct progress *progress, const mr_domain *domain, int input
                                   .began = now_ms(),
                                   .finished0 = mr_stats_total(domain, MR_STAT_requests_finished),
                                   .failed0 = mr_stats_total(domain, MR_STAT_requests_failed),
-                                  .tokens0 = mr_stats_total(domain, MR_STAT_emitted_tokens)};
+                                  .emitted0 = mr_stats_total(domain, MR_STAT_emitted_tokens),
+                                  .generated0 = mr_stats_total(domain, MR_STAT_generated_tokens)};
     if (progress->terminal && input >= 0)
         progress->requests = count_lines(input);
 }
@@ -57,12 +58,6 @@ uint64_t progress_failed(const struct progress *progress, const mr_domain *domai
     return mr_stats_total(domain, MR_STAT_requests_failed) - progress->failed0;
 }
 
-/* Tokens of answers; what a worker generated behind a stop string is nobody's. */
-static uint64_t tokens(const struct progress *progress, const mr_domain *domain)
-{
-    return mr_stats_total(domain, MR_STAT_emitted_tokens) - progress->tokens0;
-}
-
 static double seconds(const struct progress *progress)
 {
     double passed = (double)(now_ms() - progress->began) / 1000;
@@ -73,6 +68,7 @@ void progress_show(struct progress *progress, const mr_domain *domain)
 {
     char of[32] = "", left[48] = "";
     uint64_t done = progress_finished(progress, domain);
+    uint64_t generated = mr_stats_total(domain, MR_STAT_generated_tokens) - progress->generated0;
     double passed = seconds(progress);
     if (!progress->terminal)
         return;
@@ -84,7 +80,7 @@ void progress_show(struct progress *progress, const mr_domain *domain)
                  (uint64_t)rest % 60);
     }
     fprintf(stderr, "\r\033[K%" PRIu64 "%s requests, %.0f tokens/s%s", done, of,
-            (double)tokens(progress, domain) / passed, left);
+            (double)generated / passed, left);
     fflush(stderr);
     progress->shown = true;
 }
@@ -98,12 +94,13 @@ void progress_clear(struct progress *progress)
 
 void progress_summary(struct progress *progress, const mr_domain *domain, unsigned restarts)
 {
-    uint64_t generated = tokens(progress, domain);
+    /* Those of the answers: what a worker generated behind a stop string is nobody's. */
+    uint64_t tokens = mr_stats_total(domain, MR_STAT_emitted_tokens) - progress->emitted0;
     double passed = seconds(progress);
     progress_clear(progress);
     fprintf(stderr,
             "millrace: %" PRIu64 " requests answered, %" PRIu64 " of them with an error; %" PRIu64
             " tokens in %.1f s, %.0f tokens/s; %u restarts\n",
-            progress_finished(progress, domain), progress_failed(progress, domain), generated,
-            passed, (double)generated / passed, restarts);
+            progress_finished(progress, domain), progress_failed(progress, domain), tokens, passed,
+            (double)tokens / passed, restarts);
 }

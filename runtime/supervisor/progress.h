@@ -16,7 +16,8 @@ struct progress {
     uint64_t began;     /* milliseconds, CLOCK_MONOTONIC */
     uint64_t finished0; /* of a resumed domain, when this run began */
     uint64_t failed0;
-    uint64_t tokens0;
+    uint64_t emitted0;
+    uint64_t generated0;
 };
 
 /*

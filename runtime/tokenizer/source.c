@@ -174,7 +174,7 @@ int source_next(struct source *source, const char **bytes, size_t *count)
 
 int source_byte_at(struct source *source, uint64_t offset)
 {
-    char byte;
+    char byte = 0;
     int fd = source->input.spool < 0 ? source->input.fd : source->input.spool;
     ssize_t got = io_read_at(source->io, fd, &byte, 1, offset);
     if (got <= 0)

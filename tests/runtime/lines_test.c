@@ -204,10 +204,12 @@ static void check_stream(int in, int out, const int relay[2])
     int fd = file_of(bytes, length), spool = memfd_create("spool", MFD_CLOEXEC);
     const struct source_input file = of_file(fd);
     const struct source_input stream = {.fd = in, .spool = spool, .relay = {relay[0], relay[1]}};
-    struct reading whole = read_from(&file, 0, LINES_MAX), reading = {.text = calloc(1, 1)};
+    struct reading whole, reading = {.text = NULL};
     uint64_t offset = 0;
     feed(out, bytes, length);
     close(out);
+    whole = read_from(&file, 0, LINES_MAX);
+    reading.text = calloc(1, 1);
     /* A successor after every second record. */
     for (;;) {
         struct reading part = read_from(&stream, offset, 2);
