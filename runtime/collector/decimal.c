@@ -45,8 +45,10 @@ static void write_scaled(uint64_t digits, int scale, bool negative, char *text)
 {
     char reversed[DECIMAL_ROOM];
     int count = 0, skip = 0;
-    for (; digits > 0 || count <= scale; digits /= 10)
+    do {
         reversed[count++] = (char)('0' + digits % 10);
+        digits /= 10;
+    } while (digits > 0 || count <= scale);
     while (skip < scale - 1 && reversed[skip] == '0')
         skip++;
     if (negative)
