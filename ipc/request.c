@@ -67,9 +67,10 @@ static int check_limits(const mr_domain *domain, const mr_request *request)
                        "%u choices are more than the %u slots of this run; ask for fewer, or start "
                        "it with more --slots",
                        choices, domain->slot_count);
-    if (request->kind != MR_KIND_REFUSAL && request->max_length > (int64_t)domain->max_length)
-        return mr_fail(E2BIG, "a context of %lld tokens is longer than the longest of this run, %u",
-                       (long long)request->max_length, domain->max_length);
+    /* what workers have room for, each by itself (worker.c): more could be claimed by none */
+    if (request->kind != MR_KIND_REFUSAL && token_capacity(request) > domain->max_length)
+        return mr_fail(E2BIG, "a context of %llu tokens is longer than the longest of this run, %u",
+                       (unsigned long long)token_capacity(request), domain->max_length);
     size = (mr_request_size(request) + 63) / 64 * 64;
     if (size > domain->arena_bytes / choices)
         return mr_fail(

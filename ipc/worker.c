@@ -7,7 +7,10 @@
  *
  * Room: a worker holds at most `capacity` contexts whose worst cases, rounded up to pages, fit in
  * `token_capacity`. One that doesn't fit is given back with a hint for the others, and no further
- * is claimed until something held was let go of (`full`): so it isn't passed round and round.
+ * is claimed until something held was let go of (`full`): so it isn't passed round and round. One
+ * that is too large for the room left (`large`) is remembered: until another took it, room is made
+ * for it before anything else is claimed, or small ones that come after it would keep it out for
+ * ever.
  */
 #include "ipc/context.h"
 #include "ipc/error.h"
@@ -35,12 +38,14 @@ struct mr_worker {
     uint32_t count; /* of held */
     uint64_t token_capacity;
     uint64_t token_page;
-    uint64_t tokens;    /* reserved by what is held */
-    bool full;          /* something didn't fit */
-    bool may_suspect;   /* a suspect was claimed since none was found */
-    uint64_t missed;    /* fingerprint of which no worker was found alive */
-    uint64_t missed_at; /* since when, boot time */
-    uint64_t next_look; /* when the supervisor is looked after again, boot time */
+    uint64_t tokens;      /* reserved by what is held */
+    bool full;            /* something didn't fit */
+    mr_slot *large;       /* the slot of what was too large for the room left; NULL: none */
+    uint64_t large_needs; /* tokens of it */
+    bool may_suspect;     /* a suspect was claimed since none was found */
+    uint64_t missed;      /* fingerprint of which no worker was found alive */
+    uint64_t missed_at;   /* since when, boot time */
+    uint64_t next_look;   /* when the supervisor is looked after again, boot time */
     unsigned claims;
     mr_context **held;
     mr_context *contexts; /* storage, `capacity` of them; free ones have no slot */
@@ -229,7 +234,11 @@ static int fits(mr_worker *worker, mr_context *context, uint32_t index)
             "kind is left");
         return -ECANCELED;
     }
-    return tokens_needed(worker, context) > worker->token_capacity - worker->tokens ? -EAGAIN : 0;
+    if (tokens_needed(worker, context) <= worker->token_capacity - worker->tokens)
+        return 0;
+    worker->large = context->slot;
+    worker->large_needs = tokens_needed(worker, context);
+    return -EAGAIN;
 }
 
 /* A batch is worked through in its order: each commit may fetch the lines of a later one. */
@@ -308,10 +317,32 @@ static bool may_claim(const mr_worker *worker)
     return worker->count < worker->capacity && !worker->full;
 }
 
+/* Turn to the one that was too large, once there is room for it; forget it if another took it. */
+static void turn_to_large(mr_worker *worker)
+{
+    mr_slot *slot = worker->large;
+    mr_state_parts state;
+
+    if (!slot)
+        return;
+    state = mr_state_unpack(mr_slot_load(slot));
+    if (state.state == MR_STATE_READY && state.stage == worker->member->stage) {
+        worker->full = worker->large_needs > worker->token_capacity - worker->tokens;
+        if (worker->full || worker->count == worker->capacity)
+            return;
+        worker->large = NULL;
+        claim(worker, (uint32_t)(slot - worker->domain->slots), NULL);
+        return;
+    }
+    worker->large = NULL;
+    worker->full = false;
+}
+
 static void claim_what_fits(mr_worker *worker)
 {
     uint32_t index, hint;
 
+    turn_to_large(worker);
     while (may_claim(worker)) {
         if (++worker->claims % LOOK_FOR_DROPPED == 0)
             look_through_slots(worker);

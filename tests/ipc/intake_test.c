@@ -182,6 +182,10 @@ START_TEST(what_can_never_fit_is_refused_with_the_reason)
     request.max_length = 129;
     ck_assert_int_eq(mr_intake_check(intake, &request), -E2BIG);
     request.max_length = 100;
+    request.draft_tokens = 29;
+    ck_assert_int_eq(mr_intake_check(intake, &request), -E2BIG);
+    request.draft_tokens = 0;
+    request.max_length = 100;
     request.log_probabilities = 20000;
     request.want_log_probabilities = 1;
     ck_assert_int_eq(mr_intake_check(intake, &request), -E2BIG);

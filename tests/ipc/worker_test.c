@@ -126,6 +126,55 @@ START_TEST(what_does_not_fit_beside_the_held_is_left_to_others)
 }
 END_TEST
 
+/* There is always a small one that would fit into the room left. */
+START_TEST(a_large_context_is_not_kept_out_by_small_ones)
+{
+    mr_worker_options options = {
+        .size = sizeof(options), .capacity = 8, .fingerprint = "test", .token_capacity = 128};
+    mr_context *batch[8];
+    mr_worker *worker;
+    int rounds = 0;
+    bool taken = false;
+
+    ck_assert_int_eq(mr_worker_join(&worker, domain, &options), 0);
+    admit(37); /* 40 tokens each */
+    admit(37);
+    admit(117); /* 120 */
+    while (!taken) {
+        int n = mr_worker_batch(worker, batch, 0);
+
+        ck_assert_int_lt(rounds++, 20);
+        ck_assert_int_gt(n, 0);
+        taken = mr_text_max_length(mr_context_text(batch[n - 1])) == 120;
+        finish(worker, batch[0]);
+        admit(37);
+        if (in_state(MR_STATE_DONE) == 3)
+            break; /* slots are for ever taken by what nobody emits */
+    }
+    ck_assert(taken);
+    mr_worker_leave(worker);
+}
+END_TEST
+
+START_TEST(what_another_took_is_not_waited_for)
+{
+    mr_worker_options options = {
+        .size = sizeof(options), .capacity = 8, .fingerprint = "test", .token_capacity = 128};
+    mr_worker *worker, *other = support_worker(domain, 1);
+    mr_context *batch[8], *large[1];
+
+    ck_assert_int_eq(mr_worker_join(&worker, domain, &options), 0);
+    admit(37);
+    admit(117);
+    ck_assert_int_eq(mr_worker_batch(worker, batch, 0), 1);
+    ck_assert_int_eq(mr_worker_batch(other, large, 0), 1);
+    admit(37);
+    ck_assert_int_eq(mr_worker_batch(worker, batch, 0), 2);
+    mr_worker_leave(worker);
+    mr_worker_leave(other);
+}
+END_TEST
+
 START_TEST(a_worker_without_room_for_the_longest_is_refused)
 {
     mr_worker_options options = {
@@ -594,6 +643,8 @@ int main(void)
     tcase_add_test(tests, a_worker_claims_up_to_its_capacity);
     tcase_add_test(tests, a_context_says_what_was_asked);
     tcase_add_test(tests, what_does_not_fit_beside_the_held_is_left_to_others);
+    tcase_add_test(tests, a_large_context_is_not_kept_out_by_small_ones);
+    tcase_add_test(tests, what_another_took_is_not_waited_for);
     tcase_add_test(tests, a_worker_without_room_for_the_longest_is_refused);
     tcase_add_test(tests, wrong_options_are_refused);
     tcase_add_test(tests, an_unfinished_context_is_not_handed_on);
