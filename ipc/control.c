@@ -37,6 +37,7 @@ typedef struct peer {
     pid_t pid;
     bool dead;     /* told to the caller: waits for its sweep */
     bool said_bye; /* left in order */
+    uint64_t turn; /* of a greeter: how many connected before it */
 } peer;
 
 struct mr_control {
@@ -46,6 +47,7 @@ struct mr_control {
     int spare; /* given up to hang up on a caller when there is no descriptor left to hear him */
     peer places[MR_MAX_MEMBERS];
     peer greeters[MAX_GREETERS]; /* connected, not yet greeted */
+    uint64_t turns;              /* greeters so far */
     mr_control_policy policy;
     void *policy_self;
 };
@@ -179,8 +181,24 @@ static void turn_away(mr_control *control)
     control->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
+/* A free place among the greeters; or that of the one that has been silent the longest. */
+static unsigned greeter_place(mr_control *control)
+{
+    unsigned oldest = 0;
+
+    for (unsigned i = 0; i < MAX_GREETERS; i++) {
+        if (control->greeters[i].socket < 0)
+            return i;
+        if (control->greeters[i].turn < control->greeters[oldest].turn)
+            oldest = i;
+    }
+    peer_close(control, &control->greeters[oldest]);
+    return oldest;
+}
+
 static void accept_greeter(mr_control *control)
 {
+    unsigned place;
     int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     if (fd < 0) {
@@ -188,16 +206,13 @@ static void accept_greeter(mr_control *control)
             turn_away(control);
         return;
     }
-    for (unsigned i = 0; i < MAX_GREETERS; i++) {
-        if (control->greeters[i].socket >= 0)
-            continue;
-        control->greeters[i].socket = fd;
-        if (!watch(control, fd, ABOUT_GREETER, i))
-            return;
-        control->greeters[i].socket = -1;
-        break;
+    place = greeter_place(control);
+    if (watch(control, fd, ABOUT_GREETER, place)) {
+        close(fd);
+        return;
     }
-    close(fd); /* too many at once: the caller may try again */
+    control->greeters[place].socket = fd;
+    control->greeters[place].turn = control->turns++;
 }
 
 static bool terminated(const char *text, size_t size)

@@ -293,8 +293,8 @@ typedef struct mr_header {
     _Alignas(128) _Atomic uint32_t phase; /* enum mr_phase */
     mr_word intake_deaths;                /* deaths in a row at intake_death_at */
     mr_word intake_death_at;              /* ordinal of the record at work then */
-    mr_word emission_deaths;
-    mr_word emission_death_at; /* handle */
+    mr_word emission_deaths; /* cleared by the collector that survived a look at it (emission.c) */
+    mr_word emission_death_at; /* handle + 1 */
     char note[MR_NOTE_MAX + 1];
 
     /* the tokenizer's */
