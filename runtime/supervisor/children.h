@@ -49,7 +49,10 @@ struct child {
     bool joined;                 /* since it was started */
     unsigned failures;           /* ends in a row before it joined */
     uint64_t started;            /* CLOCK_MONOTONIC, milliseconds */
-    uint64_t due;                /* CHILD_PAUSED: when to start it, CLOCK_MONOTONIC milliseconds */
+    uint64_t steps;              /* a worker's progress when it was last seen to move (stuck.c) */
+    uint64_t parts;
+    uint64_t moved; /* when that was; CLOCK_MONOTONIC, milliseconds */
+    uint64_t due;   /* CHILD_PAUSED: when to start it, CLOCK_MONOTONIC milliseconds */
 };
 
 /* child_start - OFF or PAUSED to STARTING; a failure to fork counts as an end before it joined */

@@ -5,6 +5,7 @@
  * (state x event). The rest of the file turns what the kernel says into those events.
  */
 #include "runtime/log.h"
+#include "runtime/supervisor/stuck.h"
 #include "runtime/supervisor/supervisor.h"
 #include <errno.h>
 #include <signal.h>
@@ -261,16 +262,23 @@ static void start_due(struct supervisor *run, uint64_t now)
     }
 }
 
+/* What is worth a look each second. */
+static void look_for_trouble(struct supervisor *run)
+{
+    int mended = mr_supervisor_audit(run->domain);
+    if (mended > 0)
+        log_warning("%d requests were in a state that can't be; they were taken back", mended);
+    stuck_look(&run->group, run->domain, run->control, run->stuck_after);
+}
+
 static void look_around(struct supervisor *run)
 {
     uint64_t now = now_ms();
     start_due(run, now);
     run_input_pump(&run->input);
     if (now - run->last_audit >= AUDIT_MS) {
-        int mended = mr_supervisor_audit(run->domain);
         run->last_audit = now;
-        if (mended > 0)
-            log_warning("%d requests were in a state that can't be; they were taken back", mended);
+        look_for_trouble(run);
     }
     if (now - run->last_shown >= SHOW_MS) {
         run->last_shown = now;

@@ -18,6 +18,7 @@ enum {
     OPTION_MAX_LEN,
     OPTION_MEMORY,
     OPTION_MAX_ATTEMPTS,
+    OPTION_STUCK_AFTER,
     OPTION_THREADS,
     OPTION_SEED,
     OPTION_STREAM,
@@ -30,7 +31,7 @@ enum {
     OPTION_VERSION
 };
 
-enum { MAX_ATTEMPTS = 15, DEFAULT_ATTEMPTS = 3 };
+enum { MAX_ATTEMPTS = 15, DEFAULT_ATTEMPTS = 3, DEFAULT_STUCK_AFTER = 60 };
 
 static const struct option table[] = {
     {"model", required_argument, NULL, 'm'},
@@ -42,6 +43,7 @@ static const struct option table[] = {
     {"max-len", required_argument, NULL, OPTION_MAX_LEN},
     {"memory", required_argument, NULL, OPTION_MEMORY},
     {"max-attempts", required_argument, NULL, OPTION_MAX_ATTEMPTS},
+    {"stuck-after", required_argument, NULL, OPTION_STUCK_AFTER},
     {"threads", required_argument, NULL, OPTION_THREADS},
     {"seed", required_argument, NULL, OPTION_SEED},
     {"stream", no_argument, NULL, OPTION_STREAM},
@@ -77,6 +79,8 @@ void options_help(void)
         "                        at most half of what /dev/shm has free\n"
         "      --max-attempts N  deaths of workers in a row, without a step between, after which\n"
         "                        a request is failed; default 3\n"
+        "      --stuck-after S   seconds without progress inside a step after which a worker is\n"
+        "                        killed; default 60; 0: never\n"
         "      --seed N          from which missing seeds are derived; default 0\n"
         "      --stream          also write each piece of text as soon as it is there\n"
         "      --name NAME       name of the domain; a run that was stopped stays under it\n"
@@ -181,6 +185,8 @@ static bool read_option(struct run_options *options, int option)
         return read_size("memory", &options->memory);
     case OPTION_MAX_ATTEMPTS:
         return read_unsigned("max-attempts", 1, MAX_ATTEMPTS, &options->max_attempts);
+    case OPTION_STUCK_AFTER:
+        return read_unsigned("stuck-after", 0, 86400, &options->stuck_after);
     case OPTION_THREADS:
         return read_unsigned("threads", 1, 256, &options->threads);
     case OPTION_SEED:
@@ -237,6 +243,7 @@ enum options_result options_read(struct run_options *options, int argc, char **a
     int option;
     *options = (struct run_options){.workers = default_workers(),
                                     .max_attempts = DEFAULT_ATTEMPTS,
+                                    .stuck_after = DEFAULT_STUCK_AFTER,
                                     .log_level = LOG_LEVEL_WARNING};
     optind = 0; /* forget what an earlier call read */
     while ((option = getopt_long(argc, argv, "m:o:n:", table, NULL)) != -1) {

@@ -22,7 +22,8 @@ struct run_options {
     unsigned slots;     /* 0: by the memory */
     unsigned max_len;   /* 0: by the model */
     unsigned max_attempts;
-    uint64_t memory; /* 0: by the rest, and at most half of what is free */
+    unsigned stuck_after; /* seconds; 0: never */
+    uint64_t memory;      /* 0: by the rest, and at most half of what is free */
     uint64_t seed;
     bool stream;
     bool plain_io;

@@ -283,6 +283,7 @@ static int run_it(const struct run_options *options)
         .epoll = -1,
         .signals = -1,
         .timer = -1,
+        .stuck_after = options->stuck_after,
         .input = {.fd = -1, .spool = -1, .relay = {-1, -1}, .terminal = -1, .pump = -1},
         .output = {.fd = -1, .spool = -1}};
     int status = RUN_IMPOSSIBLE;

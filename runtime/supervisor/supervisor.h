@@ -44,6 +44,7 @@ struct supervisor {
     bool resumed;
     bool input_done; /* every record of the input is taken in, or none will be */
     bool interrupted;
+    unsigned stuck_after; /* seconds, 0: never */
     unsigned restarts;
     uint64_t deadline; /* STOPPING: when all are killed; milliseconds */
     uint64_t last_audit;

@@ -407,6 +407,25 @@ START_TEST(a_request_that_kills_its_workers_fails_alone)
 }
 END_TEST
 
+START_TEST(a_worker_that_is_stuck_is_killed_and_its_requests_go_on)
+{
+    struct run run;
+    pid_t stuck;
+    write_requests("in", 100, 20);
+    setenv("ECHO_STEP_US", "2000", 1);
+    run_begin(&run, NULL, "-n", "2", "--stuck-after", "1", "-o", "out", "in");
+    run_wait_for_lines("out", 1);
+    stuck = run_process(&run, "mr-worker-0");
+    ck_assert_int_gt(stuck, 0);
+    ck_assert_int_eq(kill(stuck, SIGSTOP), 0);
+    run_end(&run);
+    ck_assert_int_eq(run.status, 0);
+    ck_assert_uint_eq(count_lines("out"), 100);
+    said_once(&run, "mr-worker-0 is stuck");
+    run_free(&run);
+}
+END_TEST
+
 /* ---- signals ---- */
 
 START_TEST(one_signal_finishes_what_was_accepted)
@@ -564,6 +583,7 @@ static Suite *run_suite(void)
     tcase_add_test(failures, a_worker_that_dies_at_once_is_given_up_after_some_tries);
     tcase_add_test(failures, a_model_that_changed_stops_the_run);
     tcase_add_test(failures, a_request_that_kills_its_workers_fails_alone);
+    tcase_add_test(failures, a_worker_that_is_stuck_is_killed_and_its_requests_go_on);
     tcase_add_test(signals, one_signal_finishes_what_was_accepted);
     tcase_add_test(signals, two_signals_stop_a_named_run_which_is_then_resumed);
     tcase_add_test(signals, a_stopped_stream_goes_on_in_the_resumed_one);
