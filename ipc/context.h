@@ -30,7 +30,8 @@ struct mr_context {
     unsigned char *records;
     bool placeholder; /* the last token of `now` is MR_FUTURE_TOKEN: not committed until realised */
     bool reserved;    /* inside a reserve scope */
-    bool deferred;    /* `now` has changes that wait for the end of one of these two */
+    bool held;        /* between mr_context_hold() and mr_context_release() */
+    bool deferred;    /* `now` has changes that wait for the end of one of these three */
     int64_t status_before; /* what the status is without the placeholder */
     int64_t saved_end;     /* E and L from before the scope */
     int64_t saved_length;

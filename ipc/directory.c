@@ -204,25 +204,53 @@ int mr_context_array(const mr_context *context, enum mr_array_group group, const
 
 /* ---- replacing ---- */
 
+/* Is bit i of a cursor word set in the last commit? */
+static bool committed_bit(const mr_context *context, enum mr_cursor cursor, size_t i)
+{
+    const mr_word *word = &context->slot->cursors[context->sequence & 1][cursor];
+
+    return atomic_load_explicit(word, memory_order_relaxed) & bit(i);
+}
+
+static bool private_bit(const mr_context *context, enum mr_cursor cursor, size_t i)
+{
+    return (uint64_t)context->now[cursor] & bit(i);
+}
+
+static void set_bit(mr_context *context, enum mr_cursor cursor, size_t i, bool value)
+{
+    uint64_t others = (uint64_t)context->now[cursor] & ~bit(i);
+
+    context->now[cursor] = (int64_t)(value ? others | bit(i) : others);
+}
+
+/* The place that nobody else may be reading: the one that the last commit doesn't name. */
+static unsigned idle_place(const mr_context *context, size_t i)
+{
+    return !committed_bit(context, MR_CURSOR_PLACES, i);
+}
+
+/* The idle place is about to be written; should it hold what was replaced since the last commit,
+ * that is given up. */
+static void withdraw(mr_context *context, size_t i)
+{
+    bool place = committed_bit(context, MR_CURSOR_PLACES, i);
+
+    if (private_bit(context, MR_CURSOR_PLACES, i) == place)
+        return;
+    set_bit(context, MR_CURSOR_PLACES, i, place);
+    set_bit(context, MR_CURSOR_REPLACED, i, committed_bit(context, MR_CURSOR_REPLACED, i));
+}
+
 bool mr_directory_is_replaced(const mr_context *context, int i)
 {
-    return (uint64_t)context->now[MR_CURSOR_REPLACED] & bit((size_t)i);
+    return private_bit(context, MR_CURSOR_REPLACED, (size_t)i);
 }
 
 void mr_directory_forget(mr_context *context, int i)
 {
-    context->now[MR_CURSOR_REPLACED] &= ~(int64_t)bit((size_t)i);
-}
-
-/* The place that nobody else may be reading: not the one of the last commit, whatever was replaced
- * in the private view since. */
-static unsigned idle_place(const mr_context *context, size_t i)
-{
-    const mr_slot *slot = context->slot;
-    uint64_t committed = atomic_load_explicit(
-        &slot->cursors[context->sequence & 1][MR_CURSOR_PLACES], memory_order_relaxed);
-
-    return !(committed & bit(i));
+    withdraw(context, (size_t)i);
+    set_bit(context, MR_CURSOR_REPLACED, (size_t)i, false);
 }
 
 int mr_context_array_prepare(mr_context *context, enum mr_array_group group, const char *name,
@@ -241,6 +269,7 @@ int mr_context_array_prepare(mr_context *context, enum mr_array_group group, con
         return mr_fail(ENOSPC, "array '%s' has room for %llu bytes, not for %lld", name,
                        (unsigned long long)(entry.bytes - sizeof(mr_array_place)),
                        (long long)bytes);
+    withdraw(context, (size_t)i);
     idle = place_of(context, &entry, idle_place(context, (size_t)i));
     describe(idle, place);
     mr_array_make_contiguous(place);
@@ -252,19 +281,15 @@ int mr_context_array_prepare(mr_context *context, enum mr_array_group group, con
 int mr_context_array_replace(mr_context *context, enum mr_array_group group, const char *name)
 {
     int i = mr_directory_where(context, group, name);
-    uint64_t places = (uint64_t)context->now[MR_CURSOR_PLACES];
 
     if (i < 0)
         return i;
     if ((size_t)i >= REPLACEABLE_MAX || !(context->prepared & bit((size_t)i)))
         return mr_fail(EINVAL, "array '%s' was not prepared; mr_context_array_prepare() first",
                        name);
-    places &= ~bit((size_t)i);
-    if (idle_place(context, (size_t)i))
-        places |= bit((size_t)i);
     context->prepared &= ~bit((size_t)i);
-    context->now[MR_CURSOR_PLACES] = (int64_t)places;
-    context->now[MR_CURSOR_REPLACED] |= (int64_t)bit((size_t)i);
+    set_bit(context, MR_CURSOR_PLACES, (size_t)i, idle_place(context, (size_t)i));
+    set_bit(context, MR_CURSOR_REPLACED, (size_t)i, true);
     mr_text_publish(context);
     return 0;
 }

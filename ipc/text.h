@@ -63,7 +63,7 @@ int mr_text_refuse(const mr_context *context, int code, const char *operation, c
 /* mr_text_changeable - 0, or an error inside a reserve scope, where nothing may be changed */
 int mr_text_changeable(const mr_context *context, const char *operation);
 
-/* mr_text_publish - commit `now`, unless a placeholder or a reserve scope makes it wait */
+/* mr_text_publish - commit `now`, unless a placeholder, a reserve scope or a hold makes it wait */
 void mr_text_publish(mr_context *context);
 
 /* mr_text_check_append - may one more token be appended? */

@@ -7,6 +7,7 @@
  */
 #include "ipc/error.h"
 #include "ipc/text.h"
+#include "ipc/twin.h"
 #include <errno.h>
 #include <string.h>
 
@@ -88,20 +89,29 @@ int mr_text_load(mr_context *context)
 
 /* ---- taking over ---- */
 
+/* What was not committed is gone, as it would be had the holder died. */
+static void forget_uncommitted(mr_context *context)
+{
+    mr_slot *slot = context->slot;
+
+    context->sequence = mr_twin_read(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS,
+                                     context->now, context->words);
+    context->placeholder = context->reserved = context->held = context->deferred = false;
+    context->prepared = 0;
+    context->tokens[context->now[MR_CURSOR_LENGTH] - 1] = context->now[MR_CURSOR_LAST];
+}
+
 /* A pure function of the committed state, so that it may be cut off and begun anew: where nothing
  * was processed since the last time there is nothing to do. */
 void mr_text_take_over(mr_context *context)
 {
-    mr_text *text = (mr_text *)(void *)context;
     int64_t before[MR_CURSOR_WORDS];
-    bool changed = context->deferred;
 
-    if (context->reserved)
-        mr_reserve_leave(&text, 1);
+    forget_uncommitted(context);
     memcpy(before, context->now, sizeof(before));
     mr_text_restart(context);
     context->now[MR_CURSOR_FLAGS] |= MR_FLAG_INITIAL;
-    if (!changed && !memcmp(before, context->now, sizeof(before)))
+    if (!memcmp(before, context->now, sizeof(before)))
         return;
     mr_records_pass(context);
     context->now[MR_CURSOR_RESETS]++;

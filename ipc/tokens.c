@@ -35,9 +35,21 @@ int mr_text_changeable(const mr_context *context, const char *operation)
 
 void mr_text_publish(mr_context *context)
 {
-    context->deferred = context->placeholder || context->reserved;
+    context->deferred = context->placeholder || context->reserved || context->held;
     if (!context->deferred)
         mr_context_commit(context);
+}
+
+void mr_context_hold(mr_context *context)
+{
+    context->held = true;
+}
+
+void mr_context_release(mr_context *context)
+{
+    context->held = false;
+    if (context->deferred)
+        mr_text_publish(context);
 }
 
 /* ---- where the active window lies ---- */

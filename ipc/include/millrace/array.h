@@ -124,6 +124,7 @@ int mr_context_array(const mr_context *context, enum mr_array_group group, const
  *   place  in: dtype, rank and shape of what is coming; out: strides, and the address to write it
  *          to, which nobody reads before mr_context_array_replace()
  *
+ * Should the array have been replaced since the last commit (under a hold), that is given up.
  * Returns 0; -ENOENT, -EBADMSG as above; -EROFS (this array can't be replaced), -ENOSPC (it is
  * larger than the room that its request reserved), -EINVAL, -EOVERFLOW (a bad description).
  */

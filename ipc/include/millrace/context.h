@@ -74,6 +74,17 @@ const mr_logit_bias *mr_context_logit_bias(const mr_context *context, size_t *co
 uint64_t mr_context_deadline(const mr_context *context);
 int32_t mr_context_priority(const mr_context *context);
 
+/*
+ * mr_context_hold, mr_context_release - several operations as one commit
+ *
+ * Between the two nothing is committed; others see the context as it was before, and who dies
+ * inside leaves it so. A step that must be whole, say a token and the speech that belongs to it,
+ * stands between them. A context that is put back while it is held goes back as it was before; it
+ * must not be handed on then.
+ */
+void mr_context_hold(mr_context *context);
+void mr_context_release(mr_context *context);
+
 #ifdef __cplusplus
 }
 #endif

@@ -6,7 +6,7 @@
 
 static void commit(struct model *m)
 {
-    m->deferred = m->now.placeholder || m->reserved;
+    m->deferred = m->now.placeholder || m->reserved || m->held;
     if (!m->deferred)
         m->committed = m->now;
 }
@@ -245,20 +245,17 @@ int model_reset(struct model *m, bool whole)
 
 void model_take_over(struct model *m)
 {
-    bool changed = m->deferred;
-    int64_t consumed = m->now.consumed;
-    struct model_state before;
+    struct model_state before = m->committed;
 
-    model_leave(m);
-    before = m->now;
+    m->now = m->committed;
+    m->reserved = m->held = m->deferred = false;
     restart(m);
     m->now.initial = true;
-    changed |= before.start != 0 || before.offset != 0 || before.end != m->now.end ||
-               before.prompt != m->now.prompt || before.consumed != m->now.consumed ||
-               before.chunked || !before.initial;
-    forget(m, consumed, m->now.consumed);
-    if (!changed)
+    if (before.start == 0 && before.offset == 0 && before.end == m->now.end &&
+        before.prompt == m->now.prompt && before.consumed == m->now.consumed && !before.chunked &&
+        before.initial)
         return;
+    forget(m, before.consumed, m->now.consumed);
     m->now.resets++;
     commit(m);
 }
@@ -266,7 +263,7 @@ void model_take_over(struct model *m)
 void model_die(struct model *m)
 {
     m->now = m->committed;
-    m->reserved = m->deferred = m->has_matcher = false;
+    m->reserved = m->held = m->deferred = m->has_matcher = false;
 }
 
 /* ---- the buffer ---- */
@@ -447,6 +444,18 @@ void model_leave(struct model *m)
     m->reserved = false;
     m->now.length = m->saved_length;
     m->now.end = m->saved_end;
+    if (m->deferred)
+        commit(m);
+}
+
+void model_hold(struct model *m)
+{
+    m->held = true;
+}
+
+void model_release(struct model *m)
+{
+    m->held = false;
     if (m->deferred)
         commit(m);
 }

@@ -45,7 +45,7 @@ struct model {
     const struct model_setup *setup;
     struct model_state now;
     struct model_state committed;
-    bool reserved, deferred;
+    bool reserved, held, deferred;
     int64_t saved_length, saved_end;
     bool has_matcher;
     int64_t matcher_refuses; /* token */
@@ -80,6 +80,8 @@ int model_set_status(struct model *m, int status);
 int model_echo(struct model *m, int64_t position, int record);
 int model_reserve(struct model *m, int64_t n);
 void model_leave(struct model *m);
+void model_hold(struct model *m);
+void model_release(struct model *m);
 void model_take_over(struct model *m);
 void model_die(struct model *m); /* the holder is gone, a successor loads it */
 

@@ -1,54 +1,16 @@
 /*
  * text_model_test.c - random operations on a text context and on its model, compared after each
  *
- *     text_model_test [SEED [OPERATIONS]]
- *
  * Beside the operations the holder dies now and then: the private view is thrown away and a
- * successor loads what was committed, and takes it over or just goes on. Prints the seed; on a
- * difference also the number of the operation, so that it can be had again.
+ * successor loads what was committed, and takes it over or just goes on.
  */
 #include "ipc/text.h"
 #include "tests/ipc/fixture.h"
 #include "tests/ipc/model/text_model.h"
+#include "tests/ipc/model/trial.h"
 #include <errno.h>
-#include <millrace/error.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { OPERATIONS = 200000, OPERATIONS_PER_CONTEXT = 120 };
-
-/* ---- random numbers: SplitMix64 ---- */
-
-static uint64_t random_state;
-
-static uint64_t random_word(void)
-{
-    uint64_t z = random_state += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
-/* In [low, high]. */
-static int64_t between(int64_t low, int64_t high)
-{
-    return low + (int64_t)(random_word() % (uint64_t)(high - low + 1));
-}
-
-static bool one_in(int64_t n)
-{
-    return between(1, n) == 1;
-}
-
-/* A number around [low, high], rarely an absurd one. */
-static int64_t around(int64_t low, int64_t high)
-{
-    if (one_in(60))
-        return one_in(2) ? INT64_MAX : INT64_MIN;
-    return between(low - 3, high + 3);
-}
 
 /* Few tokens, so that end tokens and stop sequences come up. */
 static int64_t some_token(void)
@@ -64,22 +26,7 @@ struct pair {
     struct fixture *fixture;
     mr_text *text;
     int records; /* numbers given so far */
-    const char *operation;
-    uint64_t count;
 };
-
-static void fail(const struct pair *p, const char *what, int64_t expected, int64_t actual)
-{
-    printf("operation %llu, %s: %s is %lld, the model has %lld\n", (unsigned long long)p->count,
-           p->operation, what, (long long)actual, (long long)expected);
-    exit(1);
-}
-
-static void same(const struct pair *p, const char *what, int64_t expected, int64_t actual)
-{
-    if (expected != actual)
-        fail(p, what, expected, actual);
-}
 
 /* ---- records ---- */
 
@@ -107,15 +54,15 @@ static int some_record(struct pair *p)
     return one_in(3) ? 0 : ++p->records;
 }
 
-static void same_record(const struct pair *p, int record, const mr_logprobs *actual)
+static void same_record(int record, const mr_logprobs *actual)
 {
     const mr_logprob *entry = &actual->entries[0];
 
-    same(p, "number of entries", 1, (int64_t)actual->count);
-    same(p, "log-probability", -record, (int64_t)entry->chosen);
-    same(p, "number of alternatives", record % 4, (int64_t)entry->top_count);
-    same(p, "alternatives", 0,
-         memcmp(entry->top, tops_of(record), entry->top_count * sizeof(*entry->top)));
+    trial_same("number of entries", 1, (int64_t)actual->count);
+    trial_same("log-probability", -record, (int64_t)entry->chosen);
+    trial_same("number of alternatives", record % 4, (int64_t)entry->top_count);
+    trial_same("alternatives", 0,
+               memcmp(entry->top, tops_of(record), entry->top_count * sizeof(*entry->top)));
 }
 
 static void same_output_records(const struct pair *p, const struct model_output *expected,
@@ -130,12 +77,13 @@ static void same_output_records(const struct pair *p, const struct model_output 
     for (int64_t i = expected->start; i < expected->end; i++) {
         if (!expected->records[i - expected->start])
             continue;
-        same(p, "record of the output", 0,
-             mr_text_output_logprobs(p->text, found++, &position, &logprobs, &entry, 1, tops, 4));
-        same(p, "position of a record", i, position);
-        same_record(p, expected->records[i - expected->start], &logprobs);
+        trial_same(
+            "record of the output", 0,
+            mr_text_output_logprobs(p->text, found++, &position, &logprobs, &entry, 1, tops, 4));
+        trial_same("position of a record", i, position);
+        same_record(expected->records[i - expected->start], &logprobs);
     }
-    same(p, "records of the output", (int64_t)found, (int64_t)count);
+    trial_same("records of the output", (int64_t)found, (int64_t)count);
 }
 
 /* What the collector finds under a position, from the committed bytes. */
@@ -151,9 +99,9 @@ static void same_search(const struct pair *p)
     int rc = mr_records_find(c->records, (uint64_t)c->now[MR_CURSOR_RECORDS], &at, position,
                              &logprobs, &entry, 1, tops, 4);
 
-    same(p, "search for a record", record ? 0 : -ENOENT, rc);
+    trial_same("search for a record", record ? 0 : -ENOENT, rc);
     if (record)
-        same_record(p, record, &logprobs);
+        same_record(record, &logprobs);
 }
 
 static void same_undelivered(const struct pair *p)
@@ -165,10 +113,12 @@ static void same_undelivered(const struct pair *p)
     for (size_t i = 0; i < count; i++)
         held[keys[i] + 1] = true;
     for (int key = 0; key < MODEL_KEYS; key++)
-        same(p, "undelivered record", p->model.now.map[key] != 0, held[key]);
+        trial_same("undelivered record", p->model.now.map[key] != 0, held[key]);
 }
 
 /* ---- comparing ---- */
+
+static int64_t taken; /* by the matcher */
 
 /* Tokens [0, count) but for reserved ones, which have no contents. */
 static void same_tokens(const struct pair *p, mr_tokens actual, int64_t start, int64_t end)
@@ -176,9 +126,9 @@ static void same_tokens(const struct pair *p, mr_tokens actual, int64_t start, i
     int64_t count = end > start ? end - start : 0;
     int64_t defined = p->model.reserved ? p->model.saved_length : p->model.now.length;
 
-    same(p, "number of tokens in a view", count, (int64_t)actual.count);
+    trial_same("number of tokens in a view", count, (int64_t)actual.count);
     for (int64_t i = start; i < end && i < defined; i++)
-        same(p, "token", p->model.now.tokens[i], actual.ids[i - start]);
+        trial_same("token", p->model.now.tokens[i], actual.ids[i - start]);
 }
 
 static void same_views(const struct pair *p)
@@ -197,32 +147,36 @@ static void same_numbers(const struct pair *p)
     const mr_text *text = p->text;
     int64_t completion = p->model.reserved ? p->model.saved_length : m->length;
 
-    same(p, "length", m->length, mr_text_length(text));
-    same(p, "prompt length", m->prompt, mr_text_prompt_length(text));
-    same(p, "generated length", m->length - m->prompt, mr_text_generated_length(text));
-    same(p, "processed length", m->start, mr_text_processed_length(text));
-    same(p, "active length", model_active_length(&p->model), mr_text_active_length(text));
-    same(p, "position", model_position(&p->model), mr_text_current_position(text));
-    same(p, "end", m->end, mr_text_processing_end(text));
-    same(p, "offset", m->offset, mr_text_processing_offset(text));
-    same(p, "completion start", m->consumed, mr_text_completion_start(text));
-    same(p, "completion end", completion, mr_text_completion_end(text));
-    same(p, "chunked", m->chunked, mr_text_actively_chunked(text));
-    same(p, "initial", m->initial, mr_text_is_initial_prompt(text));
-    same(p, "status", m->status, mr_text_status(text));
-    same(p, "done", m->status != MR_ACTIVE, mr_text_is_done(text));
-    same(p, "original prompt", p->setup.prompt_length, mr_text_original_prompt_length(text));
-    same(p, "resets", m->resets, fixture_context(p->fixture)->now[MR_CURSOR_RESETS]);
+    trial_same("length", m->length, mr_text_length(text));
+    trial_same("prompt length", m->prompt, mr_text_prompt_length(text));
+    trial_same("generated length", m->length - m->prompt, mr_text_generated_length(text));
+    trial_same("processed length", m->start, mr_text_processed_length(text));
+    trial_same("active length", model_active_length(&p->model), mr_text_active_length(text));
+    trial_same("position", model_position(&p->model), mr_text_current_position(text));
+    trial_same("end", m->end, mr_text_processing_end(text));
+    trial_same("offset", m->offset, mr_text_processing_offset(text));
+    trial_same("completion start", m->consumed, mr_text_completion_start(text));
+    trial_same("completion end", completion, mr_text_completion_end(text));
+    trial_same("chunked", m->chunked, mr_text_actively_chunked(text));
+    trial_same("initial", m->initial, mr_text_is_initial_prompt(text));
+    trial_same("status", m->status, mr_text_status(text));
+    trial_same("done", m->status != MR_ACTIVE, mr_text_is_done(text));
+    trial_same("original prompt", p->setup.prompt_length, mr_text_original_prompt_length(text));
+    trial_same("resets", m->resets, fixture_context(p->fixture)->now[MR_CURSOR_RESETS]);
 }
 
 static void same_mask(const struct pair *p)
 {
     for (int64_t step = -2; step < 4; step++)
-        same(p, "mask", model_masked(&p->model, step), mr_text_min_token_mask(p->text, step));
+        trial_same("mask", model_masked(&p->model, step), mr_text_min_token_mask(p->text, step));
 }
 
-static void compare(const struct pair *p)
+static void compare(const void *pair)
 {
+    const struct pair *p = pair;
+
+    if (p->model.has_matcher)
+        trial_same("tokens the matcher took", p->model.matcher_taken, taken);
     same_numbers(p);
     same_views(p);
     same_mask(p);
@@ -230,127 +184,133 @@ static void compare(const struct pair *p)
     same_search(p);
 }
 
-/* Did both give the same? */
-static void same_result(const struct pair *p, int expected, int rc)
-{
-    same(p, "error", expected, rc < 0 ? mr_error_code() : 0);
-    if (expected == MR_TEXT_CAPACITY)
-        same(p, "errno", -ENOSPC, rc);
-}
-
 /* ---- operations ---- */
 
-static void update(struct pair *p)
+static void update(void *pair)
 {
+    struct pair *p = pair;
     int64_t token = some_token();
     int record = some_record(p);
     int expected = model_update(&p->model, token, record);
 
-    same_result(p, expected, mr_text_update(p->text, token, record_of(record)));
+    trial_result(expected, mr_text_update(p->text, token, record_of(record)));
 }
 
-static void jump_ahead(struct pair *p)
+static void jump_ahead(void *pair)
 {
+    struct pair *p = pair;
     int64_t token = some_token();
     int expected = model_jump_ahead(&p->model, token);
 
-    same_result(p, expected, mr_text_jump_ahead(p->text, token));
+    trial_result(expected, mr_text_jump_ahead(p->text, token));
 }
 
-static void future(struct pair *p)
+static void future(void *pair)
 {
+    struct pair *p = pair;
     bool advanced;
     int expected = model_future(&p->model, &advanced);
     int rc = mr_text_update_with_future_token(p->text);
 
-    same_result(p, expected, rc);
+    trial_result(expected, rc);
     if (expected == 0)
-        same(p, "chunk advanced", advanced, rc);
+        trial_same("chunk advanced", advanced, rc);
 }
 
-static void realize(struct pair *p)
+static void realize(void *pair)
 {
+    struct pair *p = pair;
     int64_t token = some_token();
     int record = some_record(p);
     int expected = model_realize(&p->model, token, record);
 
-    same_result(p, expected, mr_text_realize_future_token(p->text, token, record_of(record)));
+    trial_result(expected, mr_text_realize_future_token(p->text, token, record_of(record)));
 }
 
-static void reset(struct pair *p)
+static void reset(void *pair)
 {
+    struct pair *p = pair;
     int expected = model_reset(&p->model, true);
 
-    same_result(p, expected, mr_text_reset(p->text));
+    trial_result(expected, mr_text_reset(p->text));
 }
 
-static void reset_buffer(struct pair *p)
+static void reset_buffer(void *pair)
 {
+    struct pair *p = pair;
     int expected = model_reset(&p->model, false);
 
-    same_result(p, expected, mr_text_reset_as_new_prompt(p->text));
+    trial_result(expected, mr_text_reset_as_new_prompt(p->text));
 }
 
-static void offset(struct pair *p)
+static void offset(void *pair)
 {
+    struct pair *p = pair;
     int64_t n = around(-p->model.now.start, p->model.now.end - p->model.now.start);
     int expected = model_offset(&p->model, n);
 
-    same_result(p, expected, mr_text_apply_processing_offset(p->text, n));
+    trial_result(expected, mr_text_apply_processing_offset(p->text, n));
 }
 
-static void rewind_processing(struct pair *p)
+static void rewind_processing(void *pair)
 {
+    struct pair *p = pair;
     int64_t n = around(0, p->model.now.start);
     int expected = model_rewind(&p->model, n);
 
-    same_result(p, expected, mr_text_rewind_processing(p->text, n));
+    trial_result(expected, mr_text_rewind_processing(p->text, n));
 }
 
-static void skip(struct pair *p)
+static void skip(void *pair)
 {
+    struct pair *p = pair;
     int64_t n = around(0, model_active_length(&p->model));
     int expected = model_skip(&p->model, n);
 
-    same_result(p, expected, mr_text_skip_processing(p->text, n));
+    trial_result(expected, mr_text_skip_processing(p->text, n));
 }
 
-static void chunk(struct pair *p)
+static void chunk(void *pair)
 {
+    struct pair *p = pair;
     int64_t n = around(0, model_active_length(&p->model));
     int expected = model_chunk(&p->model, n);
 
-    same_result(p, expected, mr_text_chunk(p->text, n));
+    trial_result(expected, mr_text_chunk(p->text, n));
 }
 
-static void advance_chunk(struct pair *p)
+static void advance_chunk(void *pair)
 {
+    struct pair *p = pair;
     int expected = model_advance_chunk(&p->model);
 
-    same_result(p, expected, mr_text_advance_chunk(p->text));
+    trial_result(expected, mr_text_advance_chunk(p->text));
 }
 
-static void append(struct pair *p)
+static void append(void *pair)
 {
+    struct pair *p = pair;
     int64_t token = some_token();
     bool mark = one_in(2);
     int expected = model_append(&p->model, token, mark);
 
-    same_result(p, expected, mr_text_advance_with_token(p->text, token, mark));
+    trial_result(expected, mr_text_advance_with_token(p->text, token, mark));
 }
 
-static void overwrite(struct pair *p)
+static void overwrite(void *pair)
 {
+    struct pair *p = pair;
     int64_t token = some_token();
     int expected = model_overwrite(&p->model, token);
 
-    same_result(p, expected, mr_text_overwrite_last_token(p->text, token));
+    trial_result(expected, mr_text_overwrite_last_token(p->text, token));
 }
 
 /* A placeholder can be consumed from the buffer alone, but what then becomes of its record when
  * it is deleted is left open. */
-static void consume(struct pair *p)
+static void consume(void *pair)
 {
+    struct pair *p = pair;
     struct model_output output;
     mr_tokens tokens;
     int expected;
@@ -358,76 +318,99 @@ static void consume(struct pair *p)
     if (p->model.now.placeholder)
         return;
     expected = model_consume(&p->model, &output);
-    same_result(p, expected, mr_text_consume_recently_generated_tokens(p->text, &tokens));
+    trial_result(expected, mr_text_consume_recently_generated_tokens(p->text, &tokens));
     if (expected == 0)
         same_tokens(p, tokens, output.start, output.end);
 }
 
-static void take_output(struct pair *p)
+static void take_output(void *pair)
 {
+    struct pair *p = pair;
     struct model_output expected;
     mr_text_output output;
     int error = model_output(&p->model, &expected);
 
-    same_result(p, error, mr_text_to_generation_output(p->text, &output));
+    trial_result(error, mr_text_to_generation_output(p->text, &output));
     if (error)
         return;
     same_tokens(p, output.tokens, expected.start, expected.end);
-    same(p, "status of the output", p->model.now.status, output.status);
+    trial_same("status of the output", p->model.now.status, output.status);
     same_output_records(p, &expected, output.logprob_count);
 }
 
-static void set_status(struct pair *p)
+static void set_status(void *pair)
 {
+    struct pair *p = pair;
     int status = (int)between(MR_ACTIVE, MR_CANCELLED);
 
     model_set_status(&p->model, status);
     mr_text_set_status(p->text, (enum mr_status)status);
 }
 
-static void echo(struct pair *p)
+static void echo(void *pair)
 {
+    struct pair *p = pair;
     int64_t position = around(1, p->setup.prompt_length);
     int record = ++p->records;
     int expected = model_echo(&p->model, position, record);
 
-    same_result(p, expected,
-                mr_text_put_echo_logprob(p->text, position, record_of(record)->entries));
+    trial_result(expected, mr_text_put_echo_logprob(p->text, position, record_of(record)->entries));
 }
 
-static void reserve(struct pair *p)
+static void reserve(void *pair)
 {
+    struct pair *p = pair;
     int64_t n = around(-2, 8);
     int expected = model_reserve(&p->model, n);
 
-    same_result(p, expected, mr_reserve_enter(&p->text, 1, n));
+    trial_result(expected, mr_reserve_enter(&p->text, 1, n));
 }
 
-static void leave(struct pair *p)
+static void leave(void *pair)
 {
+    struct pair *p = pair;
+
     model_leave(&p->model);
     mr_reserve_leave(&p->text, 1);
 }
 
-static void get(struct pair *p)
+static void hold(void *pair)
 {
+    struct pair *p = pair;
+
+    model_hold(&p->model);
+    mr_context_hold(fixture_context(p->fixture));
+}
+
+static void release(void *pair)
+{
+    struct pair *p = pair;
+
+    model_release(&p->model);
+    mr_context_release(fixture_context(p->fixture));
+}
+
+static void get(void *pair)
+{
+    struct pair *p = pair;
     int64_t length = p->model.now.length, index = around(-length, length);
     int64_t defined = p->model.reserved ? p->model.saved_length : length, token;
     bool there = index >= -length && index < length;
 
-    same_result(p, there ? 0 : MR_TEXT_INDEX, mr_text_get(p->text, index, &token));
+    trial_result(there ? 0 : MR_TEXT_INDEX, mr_text_get(p->text, index, &token));
     if (there && index < 0)
         index += length;
     if (there && index < defined)
-        same(p, "element", p->model.now.tokens[index], token);
+        trial_same("element", p->model.now.tokens[index], token);
 }
 
-static void steps_available(struct pair *p)
+static void steps_available(void *pair)
 {
+    struct pair *p = pair;
     int64_t limit = between(-10, 100);
 
-    same(p, "steps", limit - (p->model.now.length - model_active_length(&p->model)),
-         mr_text_compute_num_available_steps(p->text, limit));
+    trial_same("steps", limit - (p->model.now.length - model_active_length(&p->model)),
+               mr_text_compute_num_available_steps(p->text, limit));
 }
 
 /* ---- the matcher ---- */
@@ -437,8 +420,6 @@ static bool accepts(void *self, int64_t token)
     return token != ((struct pair *)self)->model.matcher_refuses;
 }
 
-static int64_t taken;
-
 static void accept(void *self, int64_t token)
 {
     (void)self;
@@ -446,8 +427,9 @@ static void accept(void *self, int64_t token)
     taken++;
 }
 
-static void set_matcher(struct pair *p)
+static void set_matcher(void *pair)
 {
+    struct pair *p = pair;
     mr_matcher matcher = {accepts, accept, p};
 
     p->model.has_matcher = one_in(4);
@@ -458,29 +440,31 @@ static void set_matcher(struct pair *p)
 
 /* ---- death ---- */
 
-static void die(struct pair *p)
+static void die(void *pair)
 {
+    struct pair *p = pair;
+
     model_die(&p->model);
-    same(p, "load", 0, fixture_reload(p->fixture));
+    trial_same("load", 0, fixture_reload(p->fixture));
 }
 
-static void take_over(struct pair *p)
+static void take_over(void *pair)
 {
+    struct pair *p = pair;
+
     model_take_over(&p->model);
     mr_text_take_over(fixture_context(p->fixture));
 }
 
-static void die_and_be_taken_over(struct pair *p)
+static void die_and_be_taken_over(void *pair)
 {
+    struct pair *p = pair;
+
     die(p);
     take_over(p);
 }
 
-static const struct {
-    const char *name;
-    void (*run)(struct pair *pair);
-    int weight;
-} operations[] = {
+static const struct trial_operation operations[] = {
     {"update", update, 30},
     {"jump_ahead", jump_ahead, 8},
     {"update_with_future_token", future, 10},
@@ -500,6 +484,8 @@ static const struct {
     {"put_echo_logprob", echo, 6},
     {"reserve_enter", reserve, 5},
     {"reserve_leave", leave, 12},
+    {"hold", hold, 3},
+    {"release", release, 8},
     {"get", get, 3},
     {"compute_num_available_steps", steps_available, 2},
     {"set_matcher", set_matcher, 2},
@@ -507,23 +493,6 @@ static const struct {
     {"death and take-over", die_and_be_taken_over, 2},
     {"take-over of what was put back", take_over, 2},
 };
-
-static void run_one(struct pair *p)
-{
-    int64_t total = 0, pick;
-    size_t i = 0;
-
-    for (size_t j = 0; j < sizeof(operations) / sizeof(*operations); j++)
-        total += operations[j].weight;
-    for (pick = between(1, total); pick > operations[i].weight; i++)
-        pick -= operations[i].weight;
-    p->operation = operations[i].name;
-    p->count++;
-    operations[i].run(p);
-    if (p->model.has_matcher)
-        same(p, "tokens the matcher took", p->model.matcher_taken, taken);
-    compare(p);
-}
 
 /* ---- contexts ---- */
 
@@ -545,8 +514,9 @@ static void make_setup(struct model_setup *s)
     }
 }
 
-static void begin(struct pair *p)
+static void begin(void *pair)
 {
+    struct pair *p = pair;
     struct model_setup *s = &p->setup;
     mr_tokens sequences[2];
     mr_request request;
@@ -564,28 +534,25 @@ static void begin(struct pair *p)
     request.log_probabilities = (uint32_t)between(1, 3);
     request.log_probabilities_echo = one_in(2);
     p->fixture = fixture_new(&request, s->capacity);
-    if (!p->fixture)
-        fail(p, mr_error(), 0, mr_error_code());
+    trial_same("context made", true, p->fixture != NULL);
     p->text = fixture_text(p->fixture);
     s->capacity = mr_text_capacity(p->text);
     s->record_bytes = (int64_t)fixture_context(p->fixture)->params.records.bytes;
     model_start(&p->model, s);
 }
 
+static void end(void *pair)
+{
+    struct pair *p = pair;
+
+    fixture_free(p->fixture);
+}
+
 int main(int argc, char **argv)
 {
-    uint64_t wanted = argc > 2 ? strtoull(argv[2], NULL, 10) : OPERATIONS;
-    struct pair p = {.operation = "creation"};
+    static const struct trial trial = {begin, compare, end, operations,
+                                       sizeof(operations) / sizeof(*operations)};
+    static struct pair pair;
 
-    random_state = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-    printf("seed %llu\n", (unsigned long long)random_state);
-    fflush(stdout);
-    while (p.count < wanted) {
-        begin(&p);
-        for (int i = 0; i < OPERATIONS_PER_CONTEXT; i++)
-            run_one(&p);
-        fixture_free(p.fixture);
-    }
-    printf("%llu operations, no difference\n", (unsigned long long)p.count);
-    return 0;
+    return trial_main(&trial, &pair, argc, argv);
 }
