@@ -189,7 +189,11 @@ static void print_row(const struct row *row, const struct row *peer)
     print_against(median(&with->cpu) / median(&row->cpu), peer);
     print_cell(&row->p50, 1, 2);
     print_against(median(&with->p50) / median(&row->p50), peer);
-    printf(" %.1f | %.1f |\n", median(&row->p99), row->copied / 1e3);
+    printf(" %.1f |", median(&row->p99));
+    if (row->serve == serve_millrace)
+        printf(" none |\n"); /* whatever is read, is read where the tokenizer or worker wrote it */
+    else
+        printf(" %.1f |\n", row->copied / 1e3);
 }
 
 static size_t make_rows(struct row *rows, const int (*loads)[2], size_t count, unsigned step_us)

@@ -57,7 +57,7 @@ typedef struct served {
     double cpu_ns; /* a token */
     double delay_p50_us;
     double delay_p99_us;
-    double copied; /* bytes a request, after the tokenizer wrote it */
+    double copied; /* bytes a request, after the tokenizer wrote it; of those that count them */
 } served;
 
 served serve_millrace(const serving *s);
@@ -73,6 +73,6 @@ const int64_t *serve_prompt(uint64_t request); /* PROMPT_TOKENS ids, valid until
 enum { SERVE_TOKENIZER, SERVE_COLLECTOR, SERVE_WORKER };
 int serve_place(int process);
 void serve_pace(const serving *s, place *mine); /* the model's step: pretends to work */
-served serve_result(run *r, const place *collector, double copied);
+served serve_result(run *r, const place *collector);
 
 #endif

@@ -49,7 +49,7 @@ void serve_pace(const serving *s, place *mine)
     mine->pretended += end - begun;
 }
 
-served serve_result(run *r, const place *collector, double copied)
+served serve_result(run *r, const place *collector)
 {
     double tokens = (double)collector->count;
     double seconds = (double)(collector->ended - collector->begun) / 1e9;
@@ -59,6 +59,5 @@ served serve_result(run *r, const place *collector, double copied)
         .cpu_ns = run_cpu_seconds(r) * 1e9 / tokens,
         .delay_p50_us = run_delay_us(r, 0.5),
         .delay_p99_us = run_delay_us(r, 0.99),
-        .copied = copied,
     };
 }

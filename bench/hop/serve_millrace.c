@@ -273,7 +273,7 @@ served serve_millrace(const serving *s)
     run_go(r);
     usleep((useconds_t)(s->seconds * 1e6));
     finish(domain, r);
-    result = serve_result(r, &r->places[1], 0);
+    result = serve_result(r, &r->places[1]);
     mr_control_close(control);
     mr_domain_remove(domain);
     run_free(r);

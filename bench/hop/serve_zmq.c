@@ -360,7 +360,8 @@ served serve_zmq(const serving *s)
     usleep((useconds_t)(s->seconds * 1e6));
     run_stop(r);
     run_wait(r);
-    result = serve_result(r, &r->places[1], copied_a_request(r, s->workers));
+    result = serve_result(r, &r->places[1]);
+    result.copied = copied_a_request(r, s->workers);
     run_free(r);
     return result;
 }
