@@ -71,7 +71,6 @@ static void run(const group_plan *plan)
     for (int i = 0; i < 2 + WORKERS; i++) {
         jobs[i] = (job){.plan = plan, .domain = domain, .output = fileno(file)};
         ck_assert_int_eq(pthread_create(&threads[i], NULL, bodies[i], &jobs[i]), 0);
-        usleep(1000); /* places are given by one thread at a time, as by the supervisor */
     }
     while (!group_finished(domain))
         usleep(1000);
