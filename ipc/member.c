@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <millrace/supervise.h>
 #include <millrace/worker.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,37 +117,49 @@ static int check_fit(const mr_domain *domain, const mr_member_options *options)
     return 0;
 }
 
+static void fill_place(mr_domain *domain, int index, const mr_member_options *options, int stage,
+                       int32_t pid)
+{
+    mr_place_record *place = &domain->members[index];
+
+    place->role = options->role;
+    place->pid = pid;
+    place->stage = (uint32_t)stage;
+    place->start_time = mr_process_start_time(pid);
+    place->pid_namespace = mr_process_namespace(pid);
+    place->fingerprint = mr_fingerprint_hash(options->fingerprint);
+    place->capacity = options->capacity;
+    place->flags = options->flags;
+    snprintf(place->name, sizeof(place->name), "%s", options->name ? options->name : "");
+    atomic_store_explicit(&place->steps, 0, memory_order_relaxed);
+    atomic_store_explicit(&place->parts, 0, memory_order_relaxed);
+    atomic_store_explicit(&place->step_begun, 0, memory_order_relaxed);
+    atomic_store_explicit(&place->held, 0, memory_order_relaxed);
+    atomic_store_explicit(&place->alone, 0, memory_order_relaxed);
+    mr_stats_give(domain, index, pid, options->role, place->start_time, options->name);
+    atomic_store_explicit(&place->place, MR_PLACE_TAKEN, memory_order_release);
+}
+
+/* Only the supervisor's process gives places, but its threads may all want one (mr_worker_join()).
+ */
+static pthread_mutex_t giving = PTHREAD_MUTEX_INITIALIZER;
+
 int mr_place_take(mr_domain *domain, const mr_member_options *options, int32_t pid)
 {
-    int stage, rc = check_fit(domain, options);
+    int stage, index = 0, rc = check_fit(domain, options);
 
     if (rc || (stage = mr_place_stage(domain, options)) < 0)
         return rc ? rc : stage;
-    for (int i = 0; i < MR_MAX_MEMBERS; i++) {
-        mr_place_record *place = &domain->members[i];
-
-        if (atomic_load_explicit(&place->place, memory_order_acquire) != MR_PLACE_FREE)
-            continue;
-        place->role = options->role;
-        place->pid = pid;
-        place->stage = (uint32_t)stage;
-        place->start_time = mr_process_start_time(pid);
-        place->pid_namespace = mr_process_namespace(pid);
-        place->fingerprint = mr_fingerprint_hash(options->fingerprint);
-        place->capacity = options->capacity;
-        place->flags = options->flags;
-        snprintf(place->name, sizeof(place->name), "%s", options->name ? options->name : "");
-        atomic_store_explicit(&place->steps, 0, memory_order_relaxed);
-        atomic_store_explicit(&place->parts, 0, memory_order_relaxed);
-        atomic_store_explicit(&place->step_begun, 0, memory_order_relaxed);
-        atomic_store_explicit(&place->held, 0, memory_order_relaxed);
-        atomic_store_explicit(&place->alone, 0, memory_order_relaxed);
-        mr_stats_give(domain, i, pid, options->role, place->start_time, options->name);
-        atomic_store_explicit(&place->place, MR_PLACE_TAKEN, memory_order_release);
-        return i;
-    }
-    return mr_fail(EAGAIN, "all %d places of domain '%s' are taken", MR_MAX_MEMBERS,
-                   domain->info.name);
+    pthread_mutex_lock(&giving);
+    while (index < MR_MAX_MEMBERS && atomic_load_explicit(&domain->members[index].place,
+                                                          memory_order_acquire) != MR_PLACE_FREE)
+        index++;
+    if (index < MR_MAX_MEMBERS)
+        fill_place(domain, index, options, stage, pid);
+    pthread_mutex_unlock(&giving);
+    return index < MR_MAX_MEMBERS ? index
+                                  : mr_fail(EAGAIN, "all %d places of domain '%s' are taken",
+                                            MR_MAX_MEMBERS, domain->info.name);
 }
 
 static mr_member *member_new(mr_domain *domain, int index, const mr_member_options *options)
