@@ -3,6 +3,7 @@
  */
 #include "tests/ipc/support.h"
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -423,6 +424,100 @@ START_TEST(a_corrupt_context_fails_and_the_others_go_on)
 }
 END_TEST
 
+/* Values that a process gone mad may write over a request's words, one at a time. */
+struct spoiled {
+    size_t offset; /* in mr_slot */
+    uint64_t value;
+    size_t bytes; /* of it */
+};
+
+#define PARAMETER(field, bad)                                                                      \
+    {                                                                                              \
+        offsetof(mr_slot, params.field), bad, sizeof(((mr_slot *)NULL)->params.field)              \
+    }
+#define CURSOR(number, bad)                                                                        \
+    {                                                                                              \
+        offsetof(mr_slot, cursors) + (number) * sizeof(mr_word), (uint64_t)(bad), sizeof(mr_word)  \
+    }
+
+static const struct spoiled spoiled[] = {
+    PARAMETER(kind, 0),
+    PARAMETER(kind, 99),
+    PARAMETER(choices, 0),
+    PARAMETER(choices, 1000),
+    PARAMETER(choice, 1),
+    PARAMETER(capacity, 0),
+    PARAMETER(capacity, INT64_MAX),
+    PARAMETER(original_prompt, 0),
+    PARAMETER(original_prompt, 1000),
+    PARAMETER(tokens.offset, 1),
+    PARAMETER(tokens.offset, 64),
+    PARAMETER(tokens.offset, UINT64_MAX - 7),
+    PARAMETER(tokens.bytes, UINT64_MAX),
+    PARAMETER(reply.offset, UINT64_C(1) << 40),
+    {offsetof(mr_slot, arena.offset), UINT64_C(1) << 40, 8},
+    {offsetof(mr_slot, arena.bytes), UINT64_MAX, 8},
+    CURSOR(MR_CURSOR_LENGTH, 0),
+    CURSOR(MR_CURSOR_LENGTH, 1000),
+    CURSOR(MR_CURSOR_END, -1),
+    CURSOR(MR_CURSOR_END, 1000),
+    CURSOR(MR_CURSOR_END, 1),
+    CURSOR(MR_CURSOR_START, -1),
+    CURSOR(MR_CURSOR_START, 1000),
+    CURSOR(MR_CURSOR_OFFSET, INT64_MIN),
+    CURSOR(MR_CURSOR_OFFSET, INT64_MAX),
+    CURSOR(MR_CURSOR_PROMPT, 0),
+    CURSOR(MR_CURSOR_PROMPT, 1000),
+    CURSOR(MR_CURSOR_CONSUMED, 0),
+    CURSOR(MR_CURSOR_CONSUMED, 1000),
+    CURSOR(MR_CURSOR_COMPLETION, 0),
+    CURSOR(MR_CURSOR_BASE, 0),
+    CURSOR(MR_CURSOR_BASE, 1000),
+    CURSOR(MR_CURSOR_STATUS, -1),
+    CURSOR(MR_CURSOR_STATUS, 9),
+    CURSOR(MR_CURSOR_FLAGS, 64),
+    CURSOR(MR_CURSOR_RECORDS, -1),
+    CURSOR(MR_CURSOR_RECORDS, INT64_MAX),
+    CURSOR(MR_CURSOR_RECORD_FIRST, -1),
+    CURSOR(MR_CURSOR_RECORD_LATE, 1000),
+    CURSOR(MR_CURSOR_ECHO, -1),
+    CURSOR(MR_CURSOR_ECHO, 1000),
+};
+
+START_TEST(a_request_with_a_spoiled_word_fails_by_itself)
+{
+    mr_worker *worker = support_worker(domain, 4);
+    const struct spoiled *bad = &spoiled[_i];
+    mr_context *batch[4];
+    mr_handle handle, suspect;
+    mr_emission *emission;
+    mr_member *member;
+    unsigned deaths;
+    mr_view view;
+
+    admit(4);
+    for (uint32_t i = 0; i < domain->slot_count; i++)
+        if (support_state(domain, i) == MR_STATE_READY) {
+            memcpy((unsigned char *)&domain->slots[i] + bad->offset, &bad->value, bad->bytes);
+            /* cursors of the copy that counts: a filled slot has seen two commits */
+            ck_assert_uint_eq(atomic_load(&domain->slots[i].sequence) & 1, 0);
+        }
+    admit(4);
+    ck_assert_int_eq(mr_worker_batch(worker, batch, 0), 1); /* the other one */
+    ck_assert_uint_eq(in_state(MR_STATE_DONE), 1);
+    member = support_join(domain, MR_ROLE_COLLECTOR);
+    ck_assert_int_eq(mr_emission_open(&emission, member, &suspect, &deaths), 0);
+    while (!mr_emission_next(emission, &handle, 0)) {
+        int rc = mr_emission_view(emission, handle, &view); /* never follows a bad word */
+
+        ck_assert(rc == -EBADMSG || rc == 0);
+    }
+    mr_emission_close(emission);
+    mr_member_leave(member);
+    mr_worker_leave(worker);
+}
+END_TEST
+
 START_TEST(the_audit_takes_leases_of_nobody_back)
 {
     mr_worker *worker = support_worker(domain, 4);
@@ -663,6 +758,8 @@ int main(void)
     tcase_add_test(deaths, a_finished_context_of_a_dead_worker_is_done);
     tcase_add_test(deaths, a_failed_context_of_a_dead_worker_is_done);
     tcase_add_test(deaths, a_corrupt_context_fails_and_the_others_go_on);
+    tcase_add_loop_test(deaths, a_request_with_a_spoiled_word_fails_by_itself, 0,
+                        sizeof(spoiled) / sizeof(*spoiled));
     tcase_add_test(deaths, the_audit_takes_leases_of_nobody_back);
     tcase_add_test(deaths, the_audit_fails_what_is_in_no_state);
     tcase_add_test(deaths, the_audit_finds_what_a_spoiled_ring_hides);
