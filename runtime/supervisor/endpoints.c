@@ -207,6 +207,12 @@ void run_output_close(struct run_output *output)
     output->path = NULL;
 }
 
+bool run_output_sent(const struct run_output *output, uint64_t length)
+{
+    off_t sent = output->spool >= 0 ? lseek(output->spool, 0, SEEK_CUR) : -1;
+    return output->spool < 0 || sent < 0 || (uint64_t)sent >= length;
+}
+
 bool endpoints_differ(const struct run_input *input, const struct run_output *output)
 {
     struct stat in, out;

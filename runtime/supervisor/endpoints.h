@@ -33,6 +33,10 @@ void run_input_close(struct run_input *input);
 int run_output_open(struct run_output *output, const char *path);
 void run_output_close(struct run_output *output);
 
+/* run_output_sent - whether all of the first `length` bytes have left: the spool's offset, which
+ * the kernel moves, is shared with the collector that sends */
+bool run_output_sent(const struct run_output *output, uint64_t length);
+
 /* run_input_pump - move what was typed, a few times a second: only processes of the terminal's own
  * group may read it, and the members have groups of their own */
 void run_input_pump(struct run_input *input);

@@ -27,7 +27,7 @@ enum {
 
 enum run_event {
     EVENT_INTERRUPT, /* SIGINT, SIGTERM, SIGHUP */
-    EVENT_ANSWERED,  /* the input is taken in, and every answer is written */
+    EVENT_ANSWERED,  /* the input is taken in, and every answer is written and sent */
     EVENT_BROKEN,    /* it can't go on; the status says why */
     EVENT_OVERDUE,   /* the deadline is over */
     RUN_EVENTS
@@ -271,6 +271,15 @@ static void look_for_trouble(struct supervisor *run)
     stuck_look(&run->group, run->domain, run->control, run->stuck_after);
 }
 
+/* Only then may the collector leave: a successor of one that is killed while a slow reader takes
+ * the last answers is started as at any other time. */
+static bool all_is_sent(const struct supervisor *run)
+{
+    mr_domain_progress progress;
+    mr_domain_get_progress(run->domain, &progress);
+    return progress.unfinished == 0 && run_output_sent(&run->output, progress.output_length);
+}
+
 static void look_around(struct supervisor *run)
 {
     uint64_t now = now_ms();
@@ -284,7 +293,7 @@ static void look_around(struct supervisor *run)
         run->last_shown = now;
         progress_show(&run->progress, run->domain);
     }
-    if (run->input_done && !ending(run) && mr_domain_unfinished(run->domain) == 0)
+    if (run->input_done && !ending(run) && all_is_sent(run))
         happen(run, EVENT_ANSWERED);
     if (run->state == RUN_STOPPING && now >= run->deadline)
         happen(run, EVENT_OVERDUE);

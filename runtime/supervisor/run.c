@@ -19,7 +19,7 @@ enum {
     /* What a stream's spool holds at most: a line and a block, unsent answers (collector/output.h)
      */
     INPUT_SPOOL_MIB = 17,
-    OUTPUT_SPOOL_MIB = 304
+    OUTPUT_SPOOL_MIB = 96
 };
 
 /* ---- what the run is to do ---- */
