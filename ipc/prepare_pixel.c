@@ -76,9 +76,9 @@ static int check_options(const mr_pixel_model *model, const mr_pixel_options *o)
                             "guidance_scale and true_cfg_scale must be above 0");
     if (o->width < -1 || o->height < -1 || o->width == 0 || o->height == 0)
         return mr_fail_code(EINVAL, MR_PIXEL_OPTION_RANGE, "width and height must be above 0");
-    if (o->steps < 1 || o->num_images < 1)
+    if (o->steps < 1 || o->num_images < 1 || o->steps > INT32_MAX || o->num_images > INT32_MAX)
         return mr_fail_code(EINVAL, MR_PIXEL_OPTION_RANGE,
-                            "the numbers of steps and images must be above 0");
+                            "the numbers of steps and images must lie in [1, 2^31)");
     if (o->seed < 0 || o->seed > UINT32_MAX)
         return mr_fail_code(EINVAL, MR_PIXEL_SEED_RANGE, "seed %lld is not in [0, 2^32)",
                             (long long)o->seed);
