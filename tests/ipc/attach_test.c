@@ -361,15 +361,18 @@ START_TEST(too_few_descriptors_are_an_error_each_time)
 }
 END_TEST
 
-START_TEST(too_little_address_space_is_an_error)
+START_TEST(what_cannot_be_mapped_is_an_error)
 {
-    struct rlimit before = limit(RLIMIT_AS, 1);
-    mr_domain *opened;
+    int folder = open("/dev/shm", O_RDONLY | O_DIRECTORY);
+    unsigned char *map;
+    uint64_t bytes;
 
-    ck_assert_int_lt(mr_domain_open(&opened, support_name(domain)), 0);
-    setrlimit(RLIMIT_AS, &before);
-    ck_assert_int_eq(mr_domain_open(&opened, support_name(domain)), 0);
-    mr_domain_close(opened);
+    ck_assert_int_eq(mr_segment_map(-1, false, &map, &bytes), -EBADF);
+    ck_assert_int_lt(mr_segment_map(folder, false, &map, &bytes), 0);
+    ck_assert_int_lt(mr_segment_publish(-1, "/dev/shm/millrace.none.data"), 0);
+    ck_assert_int_eq(mr_segment_lock_member(-1), -EBADF);
+    ck_assert_int_eq(mr_segment_lock_supervisor(-1), -EBADF);
+    close(folder);
 }
 END_TEST
 
@@ -400,7 +403,7 @@ int main(void)
     tcase_add_test(tests, stats_of_another_size_are_refused);
     tcase_add_test(tests, answers_that_cannot_be_are_refused_and_leak_nothing);
     tcase_add_test(tests, too_few_descriptors_are_an_error_each_time);
-    tcase_add_test(tests, too_little_address_space_is_an_error);
+    tcase_add_test(tests, what_cannot_be_mapped_is_an_error);
     tcase_add_test(tests, processes_that_are_not_there_have_no_start);
     suite_add_tcase(suite, tests);
     return support_run(suite);

@@ -137,7 +137,7 @@ START_TEST(a_dead_unnamed_domain_is_replaced_and_cleaned)
     ck_assert_int_eq(mr_domain_open(&domain, own_name()), -ESTALE);
     ck_assert_int_eq(mr_domain_create(&domain, own_name(), &options), 0);
     mr_domain_close(domain);
-    ck_assert_int_ge(mr_domain_clean(), 1);
+    mr_domain_clean(); /* or another test's, which runs beside this one */
     ck_assert(!there("data") && !there("stats"));
     ck_assert_int_eq(mr_domain_open(&domain, own_name()), -ENOENT);
 }
