@@ -183,14 +183,15 @@ START_TEST(speech_cursors_out_of_range_are_refused_when_a_context_is_loaded)
                {MR_CURSOR_DECODED, -1}, {MR_CURSOR_AUDIO_STATUS, 4}, {MR_CURSOR_AUDIO_STATUS, -1}};
     struct fixture *fixture = make_speaking();
     mr_context *context = fixture_context(fixture);
+    int64_t good[MR_CURSOR_WORDS];
 
+    memcpy(good, context->now, sizeof(good));
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-        int64_t saved = context->now[bad[i].cursor];
-
+        memcpy(context->now, good, sizeof(good));
         context->now[bad[i].cursor] = bad[i].value;
         mr_context_commit(context);
         ck_assert_int_eq(fixture_reload(fixture), -EBADMSG);
-        context->now[bad[i].cursor] = saved;
+        memcpy(context->now, good, sizeof(good));
         mr_context_commit(context);
         ck_assert_int_eq(fixture_reload(fixture), 0);
     }

@@ -11,6 +11,7 @@
 #include <check.h>
 #include <errno.h>
 #include <millrace/error.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -281,13 +282,12 @@ END_TEST
 
 /* ---- memory that can't be trusted ---- */
 
-static void write_cursor(enum mr_cursor cursor, int64_t value)
+/* Commits these words with one of them changed, as a member gone mad might. */
+static void commit_with(const int64_t *good, enum mr_cursor cursor, int64_t value)
 {
-    int64_t saved = context->now[cursor];
-
+    memcpy(context->now, good, sizeof(context->now));
     context->now[cursor] = value;
     mr_context_commit(context);
-    context->now[cursor] = saved;
 }
 
 START_TEST(cursors_out_of_range_are_refused_when_a_context_is_loaded)
@@ -295,26 +295,83 @@ START_TEST(cursors_out_of_range_are_refused_when_a_context_is_loaded)
     static const struct {
         enum mr_cursor cursor;
         int64_t value;
+        const char *what;
     } bad[] = {
-        {MR_CURSOR_LENGTH, 0},        {MR_CURSOR_LENGTH, 17},        {MR_CURSOR_LENGTH, INT64_MAX},
-        {MR_CURSOR_PROMPT, 0},        {MR_CURSOR_PROMPT, 7},         {MR_CURSOR_START, -1},
-        {MR_CURSOR_START, 7},         {MR_CURSOR_END, -1},           {MR_CURSOR_END, 5},
-        {MR_CURSOR_END, INT64_MIN},   {MR_CURSOR_OFFSET, INT64_MIN}, {MR_CURSOR_OFFSET, 2},
-        {MR_CURSOR_CONSUMED, 3},      {MR_CURSOR_CONSUMED, 7},       {MR_CURSOR_COMPLETION, 5},
-        {MR_CURSOR_BASE, 3},          {MR_CURSOR_BASE, 5},           {MR_CURSOR_STATUS, 4},
-        {MR_CURSOR_STATUS, -1},       {MR_CURSOR_FLAGS, 1024},       {MR_CURSOR_RECORDS, -8},
-        {MR_CURSOR_RECORDS, 1 << 20}, {MR_CURSOR_RECORDS, 9},        {MR_CURSOR_RECORD_FIRST, 16},
-        {MR_CURSOR_RECORD_LATE, -8},  {MR_CURSOR_ECHO, 5},
+        {MR_CURSOR_LENGTH, 0, "length"},
+        {MR_CURSOR_LENGTH, 17, "length"},
+        {MR_CURSOR_LENGTH, INT64_MAX, "length"},
+        {MR_CURSOR_END, -1, "end of the active tokens"},
+        {MR_CURSOR_END, 5, "end of the active tokens"},
+        {MR_CURSOR_END, 7, "end of the active tokens"},
+        {MR_CURSOR_END, INT64_MIN, "end of the active tokens"},
+        {MR_CURSOR_START, -1, "start of the active tokens"},
+        {MR_CURSOR_START, 7, "start of the active tokens"},
+        {MR_CURSOR_OFFSET, INT64_MIN, "processing offset"},
+        {MR_CURSOR_OFFSET, 2, "processing offset"},
+        {MR_CURSOR_PROMPT, 0, "prompt length"},
+        {MR_CURSOR_PROMPT, 7, "prompt length"},
+        {MR_CURSOR_CONSUMED, 3, "completion range"},
+        {MR_CURSOR_CONSUMED, 7, "completion range"},
+        {MR_CURSOR_COMPLETION, 5, "completion range"},
+        {MR_CURSOR_BASE, 3, "base of the generated tokens"},
+        {MR_CURSOR_BASE, 5, "base of the generated tokens"},
+        {MR_CURSOR_STATUS, 4, "status"},
+        {MR_CURSOR_STATUS, -1, "status"},
+        {MR_CURSOR_FLAGS, 1024, "flags"},
+        {MR_CURSOR_RECORDS, -8, "log-probability records"},
+        {MR_CURSOR_RECORDS, 1 << 20, "log-probability records"},
+        {MR_CURSOR_RECORDS, 9, "log-probability records"},
+        {MR_CURSOR_RECORD_FIRST, 16, "log-probability records"},
+        {MR_CURSOR_RECORD_LATE, -8, "log-probability records"},
+        {MR_CURSOR_ECHO, 5, "echo mark"},
+        {MR_CURSOR_ECHO, -1, "echo mark"},
     };
+    int64_t good[MR_CURSOR_WORDS];
+    char sentence[100];
 
     ck_assert_int_eq(mr_text_update(text, 5, NULL), 0);
     ck_assert_int_eq(mr_text_update(text, 6, NULL), 0);
+    memcpy(good, context->now, sizeof(good));
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-        write_cursor(bad[i].cursor, bad[i].value);
+        commit_with(good, bad[i].cursor, bad[i].value);
         ck_assert_int_eq(fixture_reload(fixture), -EBADMSG);
-        ck_assert_ptr_nonnull(strstr(mr_error(), "slot 0 is corrupt: its "));
-        write_cursor(bad[i].cursor, context->now[bad[i].cursor]);
+        snprintf(sentence, sizeof(sentence), "slot 0 is corrupt: its %s is out of range",
+                 bad[i].what);
+        ck_assert_str_eq(mr_error(), sentence);
     }
+    commit_with(good, MR_CURSOR_LENGTH, good[MR_CURSOR_LENGTH]);
+    ck_assert_int_eq(fixture_reload(fixture), 0);
+}
+END_TEST
+
+START_TEST(fields_of_the_request_are_there_to_be_read)
+{
+    static const int64_t first[] = {8}, second[] = {9, 10};
+    const mr_tokens sequences[] = {{first, 1}, {second, 2}};
+    mr_request request = usual_request();
+    mr_bytes schema, endpoint;
+
+    end();
+    request.eos_sequences = sequences;
+    request.eos_sequence_count = 2;
+    request.json_schema = (mr_bytes){"{}", 2};
+    request.target_endpoint = (mr_bytes){"ipc:///there", 12};
+    request.ignore_eos = 1;
+    begin_with(&request);
+    schema = mr_text_json_schema(text);
+    endpoint = mr_text_target_endpoint(text);
+    ck_assert_uint_eq(schema.length, 2);
+    ck_assert_mem_eq(endpoint.bytes, "ipc:///there", 12);
+    ck_assert_int_eq(mr_text_max_length(text), 16);
+    ck_assert_int_eq(mr_text_log_probabilities(text), 2);
+    ck_assert(mr_text_wants_log_probabilities(text));
+    ck_assert(mr_text_log_probabilities_echo(text));
+    ck_assert(mr_text_ignore_eos(text));
+    ck_assert_uint_eq(mr_text_eos_sequence_count(text), 2);
+    ck_assert_int_eq(mr_text_eos_sequence(text, 1).ids[1], 10);
+    ck_assert_ptr_null(mr_text_eos_sequence(text, 2).ids);
+    ck_assert_ptr_null(mr_text_matcher(text));
+    ck_assert(!mr_text_min_token_mask(text, INT64_MAX));
 }
 END_TEST
 
@@ -498,6 +555,7 @@ static Suite *text_suite(void)
     tcase_add_test(cases, a_last_token_that_was_cut_off_between_cursor_and_array_is_put_right);
     tcase_add_test(cases, echo_that_was_stored_is_not_stored_again);
     tcase_add_test(cases, cursors_out_of_range_are_refused_when_a_context_is_loaded);
+    tcase_add_test(cases, fields_of_the_request_are_there_to_be_read);
     tcase_add_test(cases, a_log_of_records_may_hold_anything);
     tcase_add_test(cases, a_search_for_records_says_when_they_do_not_fit);
     tcase_add_test(cases, stop_sequences_whose_lengths_make_no_sense_are_none);
