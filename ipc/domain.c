@@ -134,9 +134,10 @@ static bool still_named(int fd, const char *path)
            mine.st_ino == named.st_ino;
 }
 
-/* Open and lock a domain by name if nobody lives in it. 0: *domain may be unbound (header == NULL)
- * when the segment is corrupt. -ENOENT, -EBUSY. */
-static int seize(const char *name, mr_domain **out)
+/* Open and lock a domain by name if nobody lives in it; -ENOENT, -EBUSY. When 0 is returned the
+ * domain may be unbound (header == NULL), and *bound says why: -EPROTO, another version's; else
+ * corrupt. */
+static int seize(const char *name, mr_domain **out, int *bound)
 {
     char path[MR_PATH_MAX];
     mr_domain *domain = mr_view_new();
@@ -156,22 +157,28 @@ static int seize(const char *name, mr_domain **out)
         mr_view_close(domain);
         return rc;
     }
-    if (mr_segment_map(domain->data_fd, true, &domain->data, &domain->data_bytes) ||
-        mr_view_bind(domain))
+    *bound = mr_segment_map(domain->data_fd, true, &domain->data, &domain->data_bytes);
+    if (*bound || (*bound = mr_view_bind(domain)))
         domain->header = NULL;
     *out = domain;
     return 0;
 }
 
-/* Remove a dead domain if that loses nothing. */
+/* Remove a dead domain if that loses nothing, as far as this version can tell. */
 static int replace_dead(const char *name, bool unnamed_only)
 {
     mr_domain *dead;
-    int rc = seize(name, &dead);
+    int bound, rc = seize(name, &dead, &bound);
 
     if (rc)
         return rc;
-    if (dead->header && dead->info.named && (unnamed_only || mr_domain_unfinished(dead)))
+    if (bound == -EPROTO)
+        rc =
+            mr_fail(ENOTEMPTY,
+                    "domain '%s' was left by another version of millrace; finish it with that one, "
+                    "or drop it with --discard %s",
+                    name, name);
+    else if (dead->header && dead->info.named && (unnamed_only || mr_domain_unfinished(dead)))
         rc = mr_fail(
             ENOTEMPTY,
             "domain '%s' ended with %llu requests unfinished; finish them with --resume %s or "
@@ -265,11 +272,13 @@ int mr_domain_open(mr_domain **out, const char *name)
 int mr_domain_resume(mr_domain **out, const char *name)
 {
     mr_domain *domain;
-    int rc = mr_segment_name_valid(name);
+    int bound, rc = mr_segment_name_valid(name);
 
-    if (rc || (rc = seize(name, &domain)))
+    if (rc || (rc = seize(name, &domain, &bound)))
         return rc;
-    if (!domain->header)
+    if (bound == -EPROTO)
+        rc = bound; /* which mr_view_bind() explained */
+    else if (!domain->header)
         rc = mr_fail(EBADMSG, "domain '%s' is corrupt and can't be resumed; discard it", name);
     else if (!(rc = mr_segment_lock_member(domain->data_fd)) &&
              !(rc = mr_view_open_stats(domain, name)))
@@ -301,9 +310,9 @@ void mr_domain_remove(mr_domain *domain)
 int mr_domain_discard(const char *name)
 {
     mr_domain *dead;
-    int rc = mr_segment_name_valid(name);
+    int bound, rc = mr_segment_name_valid(name);
 
-    if (rc || (rc = seize(name, &dead)))
+    if (rc || (rc = seize(name, &dead, &bound)))
         return rc;
     unlink_all(name);
     mr_view_close(dead);

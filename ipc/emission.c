@@ -50,6 +50,7 @@ struct mr_emission {
     uint64_t length;
     uint64_t next_look; /* when the supervisor is looked after again, monotonic time */
     uint64_t suspect;   /* handle + 1 of the context at which the last collectors died; 0: none */
+    bool armed;         /* the eventfd is watched: producers write it */
     bool at_suspect;    /* it was looked at since the last mr_emission_next() */
     uint32_t look;      /* slots in [look, slot_count) are still to be given once */
     unsigned hints;
@@ -272,6 +273,9 @@ int mr_emission_next(mr_emission *emission, mr_handle *handle, int timeout)
     uint64_t end = timeout > 0 ? mr_monotonic_ns() + (uint64_t)timeout * 1000000 : 0;
 
     survive(emission);
+    if (emission->armed)
+        mr_queue_unwatch(emission->domain, MR_QUEUE_COLLECTOR, (unsigned)emission->member->index);
+    emission->armed = false;
     while (next_now(emission, handle)) {
         uint64_t now = mr_monotonic_ns();
 
@@ -299,6 +303,7 @@ int mr_emission_arm(mr_emission *emission)
     unsigned index = (unsigned)emission->member->index;
 
     mr_queue_unwatch(emission->domain, MR_QUEUE_COLLECTOR, index);
+    emission->armed = true;
     return mr_queue_watch(emission->domain, MR_QUEUE_COLLECTOR, index);
 }
 
@@ -407,6 +412,7 @@ int mr_emission_view(mr_emission *emission, mr_handle handle, mr_view *view)
         return mr_fail(ESTALE, "the context of handle %llx has ended", (unsigned long long)handle);
     emission->at_suspect |= handle + 1 == emission->suspect;
     atomic_store_explicit(&emission->domain->header->emitting, handle + 1, memory_order_relaxed);
+    *view = (mr_view){.handle = handle, .choices = 1, .done = state.state == MR_STATE_DONE};
     if ((rc = know(emission, handle, slot, &known)))
         return rc;
     *view = known->view;

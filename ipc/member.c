@@ -59,8 +59,9 @@ uint64_t mr_process_start_time(int32_t pid)
     snprintf(path, sizeof(path), "/proc/%d/stat", pid);
     if (!(file = fopen(path, "re")))
         return 0;
-    /* the name in parentheses may hold anything: fields count from behind the last ')' */
-    if (fgets(line, sizeof(line), file) && (field = strrchr(line, ')')))
+    /* the name in parentheses may hold anything: fields count from behind the last ')'. Zombies
+     * have ended: nobody but their parent has still to hear of it */
+    if (fgets(line, sizeof(line), file) && (field = strrchr(line, ')')) && !strchr("ZX", field[2]))
         for (int i = 2; i < 22 && field; i++)
             field = strchr(field + 1, ' ');
     else

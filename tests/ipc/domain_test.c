@@ -1,10 +1,12 @@
 /*
  * domain_test.c - the life of a domain: made, opened, refused, replaced, resumed, removed
  */
+#include "ipc/member.h"
 #include "ipc/segment.h"
 #include "tests/ipc/support.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -225,6 +227,27 @@ START_TEST(a_member_that_lives_keeps_the_domain_alive)
 }
 END_TEST
 
+START_TEST(a_member_that_ended_but_was_not_reaped_is_dead)
+{
+    mr_domain_options options = small();
+    mr_member_options tokenizer = {.size = sizeof(tokenizer), .role = MR_ROLE_TOKENIZER};
+    pid_t pid = fork();
+    mr_domain *domain;
+    siginfo_t info;
+
+    if (!pid)
+        pause();
+    ck_assert_int_eq(mr_domain_create(&domain, own_name(), &options), 0);
+    ck_assert_int_ge(mr_place_take(domain, &tokenizer, pid), 0);
+    ck_assert_int_eq(mr_supervisor_sweep_all(domain), -EBUSY);
+    kill(pid, SIGKILL);
+    ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    ck_assert_int_ge(mr_supervisor_sweep_all(domain), 0);
+    waitpid(pid, NULL, 0);
+    mr_domain_remove(domain);
+}
+END_TEST
+
 /* ---- hostile headers ---- */
 
 static void spoil(size_t offset, uint64_t value, size_t bytes)
@@ -270,6 +293,21 @@ START_TEST(a_corrupt_header_is_refused)
                       mr_error());
         mr_domain_remove(domain);
     }
+}
+END_TEST
+
+START_TEST(what_another_version_left_is_kept)
+{
+    mr_domain_options options = small();
+    mr_domain *domain;
+
+    leave_unfinished();
+    spoil(offsetof(mr_header, layout), 77, 8);
+    mr_domain_clean();
+    ck_assert_int_eq(mr_domain_create(&domain, own_name(), &options), -ENOTEMPTY);
+    ck_assert_ptr_nonnull(strstr(mr_error(), "another version"));
+    ck_assert_int_eq(mr_domain_resume(&domain, own_name()), -EPROTO);
+    ck_assert_int_eq(mr_domain_discard(own_name()), 0);
 }
 END_TEST
 
@@ -360,7 +398,9 @@ int main(void)
     tcase_add_test(tests, a_dead_domain_can_be_discarded);
     tcase_add_test(tests, a_resume_refuses_while_a_member_lives);
     tcase_add_test(tests, a_member_that_lives_keeps_the_domain_alive);
+    tcase_add_test(tests, a_member_that_ended_but_was_not_reaped_is_dead);
     tcase_add_test(tests, a_corrupt_header_is_refused);
+    tcase_add_test(tests, what_another_version_left_is_kept);
     tcase_add_test(tests, a_corrupt_ring_is_refused);
     tcase_add_test(tests, what_is_no_segment_is_replaced);
     tcase_add_test(tests, the_data_is_private_and_not_inherited);

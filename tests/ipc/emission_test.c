@@ -369,6 +369,8 @@ START_TEST(corruption_is_refused)
     slot = &domain->slots[mr_handle_index(handle)];
     slot->params.choices = 0;
     ck_assert_int_eq(mr_emission_view(emission, handle, &view), -EBADMSG);
+    ck_assert_uint_eq(view.handle, handle); /* enough to answer it with an error once it is done */
+    ck_assert_uint_eq(view.done, 0);
     slot->params.choices = 1;
     atomic_store(&slot->glance[0][MR_GLANCE_LENGTH], 1 << 20);
     ck_assert_int_eq(mr_emission_view(emission, handle, &view), -EBADMSG);
