@@ -160,7 +160,7 @@ int mr_prepare_plan(const mr_pixel_model *model, const mr_pixel_options *options
         return mr_fail_code(EINVAL, MR_PIXEL_TOO_SMALL,
                             "an image of %lld x %lld is too small, each side needs %lld pixels",
                             (long long)plan->options.width, (long long)plan->options.height,
-                            (long long)(2 * cell));
+                            (long long)cell * 2);
     if (plan->rows > INT32_MAX || plan->columns > INT32_MAX || patches(plan) > INT32_MAX)
         return mr_fail(EOVERFLOW, "the image is larger than any memory");
     return count_bytes(plan);

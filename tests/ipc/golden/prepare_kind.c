@@ -266,7 +266,9 @@ static void add_arrays(json_t *state, const mr_pixel_request *r)
 /* The steps of the schedule went through exp(), which may differ in the last place. */
 static bool nearly(double a, double b)
 {
-    return fabs(a - b) <= fabs(nextafterf((float)b, INFINITY) - (float)b);
+    double next = nextafterf((float)b, INFINITY);
+
+    return fabs(a - b) <= fabs(next - b);
 }
 
 static bool same_floats(const json_t *expected, const json_t *actual, bool exact)

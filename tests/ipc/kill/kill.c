@@ -251,7 +251,7 @@ int kill_main(const struct kill_case *cases, size_t count)
     }
     printf("in all: %zu instructions, %zu looks, %zu kills\n", all.instructions, all.looks,
            all.kills);
-    printf("%zu%%: Checks: %zu, Failures: %zu, Errors: 0\n", 100 * (count - failed) / count, count,
-           failed);
+    printf("%zu%%: Checks: %zu, Failures: %zu, Errors: 0\n",
+           count ? 100 * (count - failed) / count : 100, count, failed);
     return failed > 0;
 }

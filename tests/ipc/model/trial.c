@@ -23,7 +23,9 @@ static uint64_t random_word(void)
 
 int64_t between(int64_t low, int64_t high)
 {
-    return low + (int64_t)(random_word() % (uint64_t)(high - low + 1));
+    uint64_t count = (uint64_t)high - (uint64_t)low + 1;
+
+    return count ? (int64_t)((uint64_t)low + random_word() % count) : (int64_t)random_word();
 }
 
 bool one_in(int64_t n)
