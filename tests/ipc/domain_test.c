@@ -115,6 +115,31 @@ START_TEST(more_memory_than_there_is_fails_at_the_start)
 }
 END_TEST
 
+START_TEST(each_option_has_its_bounds)
+{
+    mr_domain_options good = small(), bad;
+
+    ck_assert_uint_gt(mr_domain_size(&good), 0);
+    bad = good, bad.slots = MR_MAX_SLOTS + 1;
+    ck_assert_uint_eq(mr_domain_size(&bad), 0);
+    bad = good, bad.stages = MR_MAX_STAGES + 1;
+    ck_assert_uint_eq(mr_domain_size(&bad), 0);
+    bad = good, bad.max_length = 1;
+    ck_assert_uint_eq(mr_domain_size(&bad), 0);
+    bad = good, bad.max_length = UINT32_MAX;
+    ck_assert_uint_eq(mr_domain_size(&bad), 0);
+    bad = good, bad.arena_bytes = 4095;
+    ck_assert_uint_eq(mr_domain_size(&bad), 0);
+    bad = good, bad.arena_bytes = UINT64_MAX;
+    ck_assert_uint_eq(mr_domain_size(&bad), 0);
+    bad = good, bad.max_attempts = 16;
+    ck_assert_uint_eq(mr_domain_size(&bad), 0);
+    bad = good, bad.id_table = UINT64_C(1) << 33;
+    ck_assert_uint_eq(mr_domain_size(&bad), 0);
+    ck_assert_ptr_nonnull(strstr(mr_error(), "2^32"));
+}
+END_TEST
+
 START_TEST(a_living_domain_is_not_replaced)
 {
     mr_domain_options options = small();
@@ -281,6 +306,13 @@ START_TEST(a_corrupt_header_is_refused)
         {offsetof(mr_header, ids_count), 3, 8, -EBADMSG},
         {offsetof(mr_header, arena_bytes), UINT64_C(1) << 60, 8, -EBADMSG},
         {offsetof(mr_header, total_bytes), 4096, 8, -EBADMSG},
+        {offsetof(mr_header, slots), 0, 4, -EBADMSG},
+        {offsetof(mr_header, stages), MR_MAX_STAGES + 1, 4, -EBADMSG},
+        {offsetof(mr_header, max_attempts), 0, 4, -EBADMSG},
+        {offsetof(mr_header, ids_count), 0, 8, -EBADMSG},
+        {offsetof(mr_header, ids_offset), 65, 8, -EBADMSG},
+        {offsetof(mr_header, ids_count), UINT64_C(1) << 40, 8, -EBADMSG},
+        {offsetof(mr_header, queues_offset), UINT64_C(1) << 40, 8, -EBADMSG},
     };
 
     for (size_t i = 0; i < sizeof(spoils) / sizeof(*spoils); i++) {
@@ -318,6 +350,13 @@ START_TEST(a_corrupt_ring_is_refused)
 
     ck_assert_int_eq(mr_domain_create(&domain, own_name(), &options), 0);
     domain->queues[1].ring.mask = 6;
+    ck_assert_int_eq(mr_domain_open(&other, own_name()), -EBADMSG);
+    domain->queues[1].ring.mask = 0;
+    ck_assert_int_eq(mr_domain_open(&other, own_name()), -EBADMSG);
+    domain->queues[1].ring.mask = UINT64_MAX;
+    ck_assert_int_eq(mr_domain_open(&other, own_name()), -EBADMSG);
+    domain->queues[1].ring.mask = domain->entries[1].mask;
+    domain->queues[1].ring.entries = UINT64_C(1) << 40;
     ck_assert_int_eq(mr_domain_open(&other, own_name()), -EBADMSG);
     mr_domain_remove(domain);
 }
@@ -392,6 +431,7 @@ int main(void)
     tcase_add_test(tests, wrong_options_are_named);
     tcase_add_test(tests, wrong_names_are_refused);
     tcase_add_test(tests, more_memory_than_there_is_fails_at_the_start);
+    tcase_add_test(tests, each_option_has_its_bounds);
     tcase_add_test(tests, a_living_domain_is_not_replaced);
     tcase_add_test(tests, a_dead_unnamed_domain_is_replaced_and_cleaned);
     tcase_add_test(tests, a_dead_named_domain_with_work_is_kept_and_resumed);

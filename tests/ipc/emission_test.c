@@ -356,6 +356,32 @@ START_TEST(tokens_of_a_kind_without_text_are_not_believed_in)
 }
 END_TEST
 
+/* What the journal names may be no slot, no context any more, or one that isn't done. */
+START_TEST(a_journal_of_nonsense_marks_nothing)
+{
+    const mr_emitted parts[] = {{.handle = MR_INDEX_MASK, .tokens = 1, .final = 1},
+                                {.handle = 1 << 20, .tokens = 1, .final = 1},
+                                {.handle = 0, .tokens = 1, .final = 1}};
+    mr_handle handle, suspect;
+    unsigned deaths;
+    mr_view view;
+
+    admit(1, 1, 5);
+    handle = next_handle();
+    ck_assert_int_eq(mr_emission_commit(emission, 1, parts, 3), 0);
+    ck_assert_int_eq(
+        mr_emission_commit(emission, 1, &(mr_emitted){.handle = handle, .final = 1}, 1), 0);
+    ck_assert_uint_eq(mr_domain_unfinished(domain), 1); /* it isn't done: it stays */
+    atomic_store(&domain->header->journal[0][MR_JOURNAL_COUNT], (uint64_t)-1);
+    atomic_store(&domain->header->journal[1][MR_JOURNAL_COUNT], (uint64_t)-1);
+    ck_assert_int_eq(mr_emission_view(emission, MR_INDEX_MASK, &view), -ESTALE);
+    mr_emission_close(emission);
+    ck_assert_int_eq(mr_emission_open(&emission, collector, &suspect, &deaths), -EBADMSG);
+    mr_emission_close(NULL);
+    emission = NULL;
+}
+END_TEST
+
 START_TEST(corruption_is_refused)
 {
     mr_handle handle, suspect;
@@ -412,6 +438,7 @@ int main(void)
     tcase_add_test(tests, a_look_that_was_survived_ends_the_row_of_deaths);
     tcase_add_test(tests, a_record_range_that_went_bad_is_not_followed);
     tcase_add_test(tests, tokens_of_a_kind_without_text_are_not_believed_in);
+    tcase_add_test(tests, a_journal_of_nonsense_marks_nothing);
     tcase_add_test(tests, corruption_is_refused);
     tcase_add_test(tests, the_end_of_the_domain_ends_the_waiting);
     suite_add_tcase(suite, tests);

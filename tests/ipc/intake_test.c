@@ -374,6 +374,27 @@ START_TEST(an_empty_arena_is_one_range_again)
 }
 END_TEST
 
+START_TEST(ranges_that_cannot_be_are_not_claimed)
+{
+    mr_arena *arena = mr_arena_new(1024, 3);
+    uint64_t offset;
+
+    ck_assert_int_eq(mr_arena_claim(arena, 128, 128), 0);
+    ck_assert_int_eq(mr_arena_claim(arena, 128, 128), -EBADMSG); /* the same */
+    ck_assert_int_eq(mr_arena_claim(arena, 64, 128), -EBADMSG);  /* reaches into it */
+    ck_assert_int_eq(mr_arena_claim(arena, 192, 64), -EBADMSG);  /* begins in it */
+    ck_assert_int_eq(mr_arena_claim(arena, 2048, 64), -EBADMSG);
+    ck_assert_int_eq(mr_arena_claim(arena, 960, 128), -EBADMSG);
+    ck_assert_int_eq(mr_arena_claim(arena, 0, 2048), -EBADMSG);
+    ck_assert_int_eq(mr_arena_claim(arena, 256, 0), 0);
+    mr_arena_give(arena, 200); /* begins nowhere: nothing happens */
+    ck_assert_int_eq(mr_arena_take(arena, 0, &offset), 0);
+    ck_assert_int_eq(mr_arena_take(arena, 64, &offset), -EAGAIN); /* of three, none is left */
+    ck_assert_int_eq(mr_arena_claim(arena, 512, 64), -EBADMSG);
+    mr_arena_free(arena);
+}
+END_TEST
+
 START_TEST(ranges_never_overlap)
 {
     enum { RANGES = 40, BYTES = 1 << 16 };
@@ -431,6 +452,7 @@ int main(void)
     tcase_add_test(tests, ids_are_remembered_across_tokenizers);
     tcase_add_test(tests, overlapping_ranges_are_refused);
     tcase_add_test(arenas, an_empty_arena_is_one_range_again);
+    tcase_add_test(arenas, ranges_that_cannot_be_are_not_claimed);
     tcase_add_test(arenas, ranges_never_overlap);
     suite_add_tcase(suite, tests);
     suite_add_tcase(suite, arenas);

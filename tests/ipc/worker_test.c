@@ -196,8 +196,14 @@ START_TEST(wrong_options_are_refused)
     ck_assert_int_eq(mr_worker_join(&worker, domain, &bad), -EINVAL);
     bad = good, bad.fingerprint = NULL;
     ck_assert_int_eq(mr_worker_join(&worker, domain, &bad), -EINVAL);
+    bad = good, bad.fingerprint = "";
+    ck_assert_int_eq(mr_worker_join(&worker, domain, &bad), -EINVAL);
     bad = good, bad.capacity = 0;
     ck_assert_int_eq(mr_worker_join(&worker, domain, &bad), -EINVAL);
+    bad = good, bad.capacity = MR_MAX_SLOTS + 1;
+    ck_assert_int_eq(mr_worker_join(&worker, domain, &bad), -EINVAL);
+    ck_assert_int_eq(mr_worker_join(&worker, domain, NULL), -EINVAL);
+    ck_assert_int_eq(mr_worker_attach(&worker, "no/name", &good), -EINVAL);
     bad = good, bad.stage = "decode";
     ck_assert_int_eq(mr_worker_join(&worker, domain, &bad), -EINVAL);
     ck_assert_ptr_nonnull(strstr(mr_error(), "'decode'"));
@@ -219,6 +225,47 @@ START_TEST(an_unfinished_context_is_not_handed_on)
     ck_assert_int_eq(mr_worker_hand_on(worker, batch[0]), 0);
     ck_assert_int_eq(mr_worker_hand_on(worker, batch[0]), -EINVAL); /* not ours any more */
     mr_worker_leave(worker);
+}
+END_TEST
+
+START_TEST(what_is_not_held_is_not_let_go_of)
+{
+    mr_worker *worker = support_worker(domain, 2), *other = support_worker(domain, 1);
+    mr_context *batch[2], *theirs[1];
+
+    admit(4);
+    admit(4);
+    admit(4);
+    ck_assert_int_eq(mr_worker_batch(worker, batch, 0), 2);
+    ck_assert_int_eq(mr_worker_batch(other, theirs, 0), 1);
+    ck_assert_int_eq(mr_worker_hand_on(worker, NULL), -EINVAL);
+    ck_assert_int_eq(mr_worker_put_back(worker, theirs[0]), -EINVAL);
+    ck_assert_int_eq(mr_worker_fail(worker, theirs[0], "not ours"), -EINVAL);
+    support_die(domain, mr_worker_index(worker)); /* taken for dead: its leases are lost */
+    ck_assert_int_eq(mr_worker_fail(worker, batch[0], "too late"), -ESTALE);
+    mr_worker_leave(worker);
+    mr_worker_leave(other);
+    ck_assert_uint_eq(in_state(MR_STATE_READY), 3);
+}
+END_TEST
+
+START_TEST(numbers_of_nobody_are_nothing)
+{
+    mr_worker *worker = support_worker(domain, 1);
+
+    mr_stats_add(NULL, MR_STAT_steps, 1);
+    mr_stats_set(NULL, MR_STAT_steps, 1);
+    ck_assert_uint_eq(mr_stats_get(NULL, MR_STAT_steps), 0);
+    ck_assert_ptr_null(mr_stats_of(domain, -1));
+    ck_assert_ptr_null(mr_stats_of(domain, MR_MAX_MEMBERS + 1));
+    ck_assert_ptr_nonnull(mr_stats_of(domain, MR_MAX_MEMBERS)); /* the dead */
+    mr_worker_leave(worker);
+    domain->stats_writable = false; /* a reader's view: it counts nothing */
+    worker = support_worker(domain, 1);
+    admit(4);
+    support_die(domain, mr_worker_index(worker));
+    mr_worker_leave(worker);
+    domain->stats_writable = true;
 }
 END_TEST
 
@@ -723,6 +770,13 @@ START_TEST(places_run_out)
     ck_assert_int_eq(mr_member_join(&one_more, domain, &options), -EAGAIN);
     options.role = 77;
     ck_assert_int_eq(mr_member_join(&one_more, domain, &options), -EINVAL);
+    options.role = 0;
+    ck_assert_int_eq(mr_member_join(&one_more, domain, &options), -EINVAL);
+    options.role = MR_ROLE_WORKER; /* without capacity */
+    ck_assert_int_eq(mr_member_join(&one_more, domain, &options), -EINVAL);
+    options.capacity = 1;
+    options.stage = 1;
+    ck_assert_int_eq(mr_member_join(&one_more, domain, &options), -EINVAL);
     while (taken--)
         mr_member_leave(members[taken]);
 }
@@ -743,6 +797,8 @@ int main(void)
     tcase_add_test(tests, a_worker_without_room_for_the_longest_is_refused);
     tcase_add_test(tests, wrong_options_are_refused);
     tcase_add_test(tests, an_unfinished_context_is_not_handed_on);
+    tcase_add_test(tests, what_is_not_held_is_not_let_go_of);
+    tcase_add_test(tests, numbers_of_nobody_are_nothing);
     tcase_add_test(tests, put_back_is_computed_again_from_its_tokens);
     tcase_add_test(tests, a_failed_context_is_done_with_its_reason);
     tcase_add_test(tests, dropped_hints_are_found_again);
