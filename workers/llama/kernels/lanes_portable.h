@@ -29,6 +29,9 @@ typedef struct {
 /* Batch rows that a matrix kernel takes at once; they share the registers with one weight. */
 enum { ROWS_AT_ONCE = 4 };
 
+/* Lanes are arrays here and stay in memory: unrolling would only make the compiler work. */
+#define UNROLL
+
 #define EACH_LANE for (int i = 0; i < 16; i++)
 
 static inline f32x16 f32x16_load(const float *from)

@@ -6,7 +6,9 @@
 #ifndef MILLRACE_LLAMA_UNROLL_H
 #define MILLRACE_LLAMA_UNROLL_H
 
-#if defined(__clang__)
+#if defined(UNROLL)
+/* the lanes have their own */
+#elif defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
