@@ -67,15 +67,6 @@ static void after_append(mr_context *c, const mr_text *text, int64_t token)
 
 /* ---- the matcher ---- */
 
-void mr_text_set_matcher(mr_text *text, const mr_matcher *matcher)
-{
-    mr_context *c = mr_context_of(text);
-
-    c->has_matcher = matcher != NULL;
-    if (matcher)
-        c->matcher = *matcher;
-}
-
 static int check_matcher(const mr_context *c, const char *operation, int64_t token)
 {
     if (!c->has_matcher || c->matcher.accepts(c->matcher.self, token))

@@ -6,6 +6,7 @@
  *     text_output.c   what was generated and not yet delivered
  *     text_state.c    a view is loaded, begun, taken over
  *     text_fields.c   reading
+ *     matcher.c       a grammar's matcher beside it
  *     logprobs.c      the records of log-probabilities
  *     reserve.c       the reserve scope
  *

@@ -209,13 +209,6 @@ bool mr_text_is_done(const mr_text *text)
     return word(text, MR_CURSOR_STATUS) != MR_ACTIVE;
 }
 
-const mr_matcher *mr_text_matcher(const mr_text *text)
-{
-    const mr_context *c = mr_context_of(text);
-
-    return c->has_matcher ? &c->matcher : NULL;
-}
-
 /* ---- computed from these ---- */
 
 /* Like Python's integers but for 2^63: the result wraps there, which no sane limit reaches. */

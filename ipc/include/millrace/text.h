@@ -142,15 +142,50 @@ enum mr_status mr_text_status(const mr_text *text);
 void mr_text_set_status(mr_text *text, enum mr_status status); /* one commit */
 bool mr_text_is_done(const mr_text *text);
 
-/* A grammar matcher is an object of the worker's own: it is not in shared memory, and a new owner
- * rebuilds it from the tokens behind the original prompt. */
+/*
+ * A grammar matcher is an object of the worker's own: it is not in shared memory, and a new owner
+ * rebuilds it from the tokens behind the original prompt. mr_text_update() and mr_text_jump_ahead()
+ * ask it before they change anything and tell it after they have.
+ */
 typedef struct mr_matcher {
     bool (*accepts)(void *self, int64_t token); /* would it take the token? changes nothing */
     void (*accept)(void *self, int64_t token);  /* take it */
     void *self;
+
+    /* What follows may be NULL. */
+    void (*restart)(void *self); /* be as before the first token */
+
+    /* Set the bit of each token in [0, vocabulary) that it would take; all are clear. */
+    void (*mask)(const void *self, uint64_t *bits, size_t vocabulary);
+
+    /* True when it would take one token alone, *token. */
+    bool (*forced)(const void *self, int64_t *token);
 } mr_matcher;
+
 void mr_text_set_matcher(mr_text *text, const mr_matcher *matcher); /* copied; NULL: none */
 const mr_matcher *mr_text_matcher(const mr_text *text);             /* NULL: none */
+
+/*
+ * mr_text_rebuild_matcher - bring a matcher to where the context stands: for who was given a
+ * context that others have worked on
+ *
+ * Restarts it and gives it the tokens behind the original prompt. Returns 0; -EINVAL with
+ * MR_TEXT_MATCHER if it refuses one of them (then it is not the matcher of this request);
+ * -ENOTSUP without a matcher that can restart.
+ */
+int mr_text_rebuild_matcher(mr_text *text);
+
+/* mr_text_matcher_mask - which tokens may come next: bit t % 64 of bits[t / 64]. All without a
+ * matcher. `bits` has room for (vocabulary + 63) / 64 words. */
+void mr_text_matcher_mask(const mr_text *text, uint64_t *bits, size_t vocabulary);
+
+/*
+ * mr_text_jump_forced - jump ahead over the tokens that the matcher forces, at most `limit`
+ *
+ * Returns how many, 0 without a matcher that can tell; or an error of mr_text_jump_ahead() for the
+ * first of them. Stops when the context is done. Each token is one commit.
+ */
+int mr_text_jump_forced(mr_text *text, int limit);
 
 /* ---- operations ---- */
 

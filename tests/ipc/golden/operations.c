@@ -35,7 +35,7 @@ static void matcher_accept(void *self, int64_t token)
 
 static int set_matcher(struct subject *s, const json_t *a, json_t **ret)
 {
-    mr_matcher matcher = {matcher_accepts, matcher_accept, s};
+    mr_matcher matcher = {.accepts = matcher_accepts, .accept = matcher_accept, .self = s};
 
     (void)ret;
     s->allowed = json_object_get(a, "allowed");

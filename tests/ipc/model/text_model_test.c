@@ -430,7 +430,7 @@ static void accept(void *self, int64_t token)
 static void set_matcher(void *pair)
 {
     struct pair *p = pair;
-    mr_matcher matcher = {accepts, accept, p};
+    mr_matcher matcher = {.accepts = accepts, .accept = accept, .self = p};
 
     p->model.has_matcher = one_in(4);
     p->model.matcher_refuses = between(0, 6);
