@@ -134,8 +134,6 @@ _Static_assert(MR_CURSOR_HOT * sizeof(mr_word) == 64, "the hot words fill a line
 enum mr_cursor_flag {
     MR_FLAG_CHUNKED = 1,
     MR_FLAG_INITIAL = 2, /* is_initial_prompt */
-    MR_FLAG_CONTINUED =
-        4, /* taken over: min_tokens and stop sequences count from the original prompt */
 };
 
 /* A range of the context's own part of the arena: offset from the segment's start, and bytes. */

@@ -511,6 +511,9 @@ int mr_worker_hand_on(mr_worker *worker, mr_context *context)
 
     if (rc)
         return rc;
+    if (context->placeholder || context->reserved || context->held)
+        return mr_fail(EINVAL, "the context has changes that nobody else sees: realise its "
+                               "placeholder, leave its reserve scope, release its hold first");
     index = mr_handle_index(context->handle);
     next = mr_state_unpack(context->state).stage + 1;
     if (next < worker->domain->stage_count && !mr_context_cancelled(context))

@@ -219,6 +219,10 @@ START_TEST(an_unfinished_context_is_not_handed_on)
     admit(4);
     mr_worker_batch(worker, batch, 0);
     ck_assert_int_eq(mr_worker_hand_on(worker, batch[0]), -EINVAL);
+    ck_assert_int_eq(mr_text_update_with_future_token(mr_context_text(batch[0])), 0);
+    ck_assert_int_eq(mr_worker_hand_on(worker, batch[0]), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(mr_error(), "placeholder"));
+    ck_assert_int_eq(mr_text_realize_future_token(mr_context_text(batch[0]), 5, NULL), 0);
     ck_assert_int_eq(mr_supervisor_cancel(domain, mr_context_handle(batch[0]), MR_CANCEL_CLIENT),
                      0);
     ck_assert_int_eq(mr_context_cancelled(batch[0]), MR_CANCEL_CLIENT);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -608,13 +609,27 @@ START_TEST(what_is_no_regular_file_is_refused)
 }
 END_TEST
 
+/* Files of 64 GiB that take no room. valgrind has not so many addresses: there these two say
+ * nothing. */
+#define SPARSE_BYTES ((off_t)1 << 36)
+
+static bool can_map_sparse(void)
+{
+    void *map =
+        mmap(NULL, SPARSE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return map != MAP_FAILED && !munmap(map, SPARSE_BYTES);
+}
+
 START_TEST(a_sparse_file_of_zeros_is_refused_at_once)
 {
+    if (!can_map_sparse())
+        return;
     begin();
     built.pairs = 65536;
     gguf_builder_finish(&built, 0);
     write_file(built.bytes, built.length);
-    ck_assert_int_eq(truncate(path, (off_t)1 << 36), 0);
+    ck_assert_int_eq(truncate(path, SPARSE_BYTES), 0);
     refuse_path("is empty");
     end();
 }
@@ -622,13 +637,15 @@ END_TEST
 
 START_TEST(an_endless_array_of_empty_strings_is_refused)
 {
+    if (!can_map_sparse())
+        return;
     begin();
     gguf_builder_key(&built, "words", GGUF_VALUE_ARRAY);
     gguf_builder_u32(&built, GGUF_VALUE_STRING);
     gguf_builder_u64(&built, UINT64_C(1) << 32);
     gguf_builder_finish(&built, 0);
     write_file(built.bytes, built.length);
-    ck_assert_int_eq(truncate(path, (off_t)1 << 36), 0);
+    ck_assert_int_eq(truncate(path, SPARSE_BYTES), 0);
     refuse_path("past the limit");
     end();
 }

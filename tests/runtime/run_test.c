@@ -398,7 +398,7 @@ START_TEST(a_request_that_kills_its_workers_fails_alone)
     ck_assert_uint_eq(count_lines("out"), 21);
     ck_assert_str_eq(answer_error(answers, "deadly"), "worker_failed");
     for (int i = 0; i < 20; i++) {
-        char id[8];
+        char id[16];
         snprintf(id, sizeof(id), "r%d", i);
         ck_assert_ptr_nonnull(answer_text(answers, id));
     }
