@@ -138,26 +138,26 @@ typedef struct {
     size_t first, end;
 } range;
 
-static range share(size_t count, unsigned part, unsigned parts)
+static range share(size_t count, pool_part part)
 {
-    return (range){count * part / parts, count * (part + 1) / parts};
+    return (range){count * part.number / part.of, count * (part.number + 1) / part.of};
 }
 
 /* ---- rounds ---- */
 
 static void multiply(forward *f, const matrix *w, const inputs *in, float *out, size_t stride,
-                     unsigned part, unsigned parts)
+                     pool_part part)
 {
-    range tiles = share(((size_t)w->rows + LANES - 1) / LANES, part, parts);
+    range tiles = share(((size_t)w->rows + LANES - 1) / LANES, part);
 
     f->k->multiply(w, tiles.first, tiles.end, in, out, stride,
-                   f->scratch + part * f->scratch_stride);
+                   f->scratch + part.thread * f->scratch_stride);
 }
 
-static void embed(void *argument, unsigned part, unsigned parts)
+static void embed(void *argument, pool_part part)
 {
     forward *f = argument;
-    range mine = share(f->count, part, parts);
+    range mine = share(f->count, part);
 
     for (size_t i = mine.first; i < mine.end; i++) {
         const forward_row *row = &f->rows[i];
@@ -180,11 +180,11 @@ static void norm_row(forward *f, size_t from, size_t to, const float *weight, bo
         f->k->quantise(&f->normed, to);
 }
 
-static void norm_for_attention(void *argument, unsigned part, unsigned parts)
+static void norm_for_attention(void *argument, pool_part part)
 {
     forward *f = argument;
     const model_layer *l = &f->m->layer[f->layer];
-    range mine = share(f->count, part, parts);
+    range mine = share(f->count, part);
     bool blocks =
         matrix_is_blocks(&l->query) || matrix_is_blocks(&l->key) || matrix_is_blocks(&l->value);
 
@@ -192,21 +192,21 @@ static void norm_for_attention(void *argument, unsigned part, unsigned parts)
         norm_row(f, i, i, l->attention_norm, blocks);
 }
 
-static void project(void *argument, unsigned part, unsigned parts)
+static void project(void *argument, pool_part part)
 {
     forward *f = argument;
     const model_layer *l = &f->m->layer[f->layer];
 
-    multiply(f, &l->query, &f->normed, f->query, f->query_stride, part, parts);
-    multiply(f, &l->key, &f->normed, f->key, f->key_stride, part, parts);
-    multiply(f, &l->value, &f->normed, f->value, f->key_stride, part, parts);
+    multiply(f, &l->query, &f->normed, f->query, f->query_stride, part);
+    multiply(f, &l->key, &f->normed, f->key, f->key_stride, part);
+    multiply(f, &l->value, &f->normed, f->value, f->key_stride, part);
 }
 
-static void turn_and_store(void *argument, unsigned part, unsigned parts)
+static void turn_and_store(void *argument, pool_part part)
 {
     forward *f = argument;
     const model *m = f->m;
-    range mine = share(f->count, part, parts);
+    range mine = share(f->count, part);
 
     for (size_t i = mine.first; i < mine.end; i++) {
         const forward_row *row = &f->rows[i];
@@ -249,32 +249,32 @@ static void attend(forward *f, const attention_job *job, uint32_t key_head, floa
     }
 }
 
-static void attend_all(void *argument, unsigned part, unsigned parts)
+static void attend_all(void *argument, pool_part part)
 {
     forward *f = argument;
     size_t heads = f->m->key_heads;
 
     /* Interleaved, since neighbours cost alike. */
-    for (size_t i = part; i < f->job_count * heads; i += parts)
+    for (size_t i = part.number; i < f->job_count * heads; i += part.of)
         attend(f, &f->jobs[i / heads], (uint32_t)(i % heads),
-               f->scratch + part * f->scratch_stride);
+               f->scratch + part.thread * f->scratch_stride);
 }
 
-static void quantise_mixed(void *argument, unsigned part, unsigned parts)
+static void quantise_mixed(void *argument, pool_part part)
 {
     forward *f = argument;
-    range mine = share(f->count, part, parts);
+    range mine = share(f->count, part);
 
     for (size_t i = mine.first; i < mine.end; i++)
         f->k->quantise(&f->mixed, i);
 }
 
-static void project_back(void *argument, unsigned part, unsigned parts)
+static void project_back(void *argument, pool_part part)
 {
     forward *f = argument;
 
     multiply(f, &f->m->layer[f->layer].attention_output, &f->mixed, f->change, f->width_stride,
-             part, parts);
+             part);
 }
 
 static void add_change(forward *f, size_t row)
@@ -283,11 +283,11 @@ static void add_change(forward *f, size_t row)
               f->width_stride);
 }
 
-static void norm_for_feed(void *argument, unsigned part, unsigned parts)
+static void norm_for_feed(void *argument, pool_part part)
 {
     forward *f = argument;
     const model_layer *l = &f->m->layer[f->layer];
-    range mine = share(f->count, part, parts);
+    range mine = share(f->count, part);
 
     for (size_t i = mine.first; i < mine.end; i++) {
         add_change(f, i);
@@ -295,19 +295,19 @@ static void norm_for_feed(void *argument, unsigned part, unsigned parts)
     }
 }
 
-static void feed(void *argument, unsigned part, unsigned parts)
+static void feed(void *argument, pool_part part)
 {
     forward *f = argument;
     const model_layer *l = &f->m->layer[f->layer];
 
-    multiply(f, &l->gate, &f->normed, f->fed.x, f->fed.stride, part, parts);
-    multiply(f, &l->up, &f->normed, f->up, f->feed_stride, part, parts);
+    multiply(f, &l->gate, &f->normed, f->fed.x, f->fed.stride, part);
+    multiply(f, &l->up, &f->normed, f->up, f->feed_stride, part);
 }
 
-static void gate(void *argument, unsigned part, unsigned parts)
+static void gate(void *argument, pool_part part)
 {
     forward *f = argument;
-    range mine = share(f->count, part, parts);
+    range mine = share(f->count, part);
 
     for (size_t i = mine.first; i < mine.end; i++) {
         f->k->gate(f->fed.x + i * f->fed.stride, f->up + i * f->feed_stride, f->feed_stride);
@@ -316,36 +316,36 @@ static void gate(void *argument, unsigned part, unsigned parts)
     }
 }
 
-static void feed_back(void *argument, unsigned part, unsigned parts)
+static void feed_back(void *argument, pool_part part)
 {
     forward *f = argument;
 
-    multiply(f, &f->m->layer[f->layer].down, &f->fed, f->change, f->width_stride, part, parts);
+    multiply(f, &f->m->layer[f->layer].down, &f->fed, f->change, f->width_stride, part);
 }
 
-static void finish_layer(void *argument, unsigned part, unsigned parts)
+static void finish_layer(void *argument, pool_part part)
 {
     forward *f = argument;
-    range mine = share(f->count, part, parts);
+    range mine = share(f->count, part);
 
     for (size_t i = mine.first; i < mine.end; i++)
         add_change(f, i);
 }
 
-static void norm_wanted(void *argument, unsigned part, unsigned parts)
+static void norm_wanted(void *argument, pool_part part)
 {
     forward *f = argument;
-    range mine = share(f->wanted_count, part, parts);
+    range mine = share(f->wanted_count, part);
 
     for (size_t i = mine.first; i < mine.end; i++)
         norm_row(f, f->wanted[i], i, f->m->output_norm, matrix_is_blocks(&f->m->output));
 }
 
-static void compute_logits(void *argument, unsigned part, unsigned parts)
+static void compute_logits(void *argument, pool_part part)
 {
     forward *f = argument;
 
-    multiply(f, &f->m->output, &f->normed, f->logits, f->logits_stride, part, parts);
+    multiply(f, &f->m->output, &f->normed, f->logits, f->logits_stride, part);
 }
 
 /* ---- the whole ---- */
@@ -356,7 +356,7 @@ enum { WORTH_SHARING = 1 << 17 };
 static void run_round(forward *f, pool_work *work, uint64_t operations)
 {
     if (operations < WORTH_SHARING)
-        work(f, 0, 1);
+        work(f, (pool_part){0, 1, 0});
     else
         pool_run(f->threads, work, f);
 }

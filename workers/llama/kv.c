@@ -51,6 +51,8 @@ int kv_create(kv *cache, const model *m, uint32_t pages, uint32_t sequences, uin
     void *memory =
         mmap(NULL, cache->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     cache->memory = memory == MAP_FAILED ? NULL : memory;
+    if (cache->memory) /* a wish: attention touches a small page for every 2 KiB or so */
+        madvise(memory, cache->bytes, MADV_HUGEPAGE);
     cache->free_pages = calloc(pages, sizeof(*cache->free_pages));
     cache->sharers = calloc(pages, sizeof(*cache->sharers));
     cache->page_tables = calloc(sequences * table, sizeof(*cache->page_tables));

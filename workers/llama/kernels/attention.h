@@ -19,6 +19,14 @@ ALWAYS_INLINE uint32_t last_of(const query *queries, int count)
     return last;
 }
 
+/* Positions behind the query's last one get -infinity. */
+ALWAYS_INLINE void mask(float *scores, size_t first, uint32_t last)
+{
+    for (size_t i = 0; i < LANES; i++)
+        if (first + i > last)
+            scores[i] = -INFINITY;
+}
+
 /* scores[i][position] = scale * (query i . key), -infinity where it may not look; greatest[i] */
 ALWAYS_INLINE void score(const cache_view *cache, const query *queries, const int count,
                          size_t pages, float *scores, size_t stride, float *greatest)
@@ -40,9 +48,8 @@ ALWAYS_INLINE void score(const cache_view *cache, const query *queries, const in
         {
             float *to = scores + (size_t)i * stride + page * LANES;
             f32x16_store(to, f32x16_mul(sum[i], f32x16_all(cache->scale)));
-            for (size_t at = page * LANES; at < (page + 1) * LANES; at++)
-                if (at > queries[i].last)
-                    to[at - page * LANES] = -INFINITY;
+            if ((page + 1) * LANES > (size_t)queries[i].last + 1)
+                mask(to, page * LANES, queries[i].last);
             most[i] = f32x16_max(most[i], f32x16_load(to));
         }
     }
