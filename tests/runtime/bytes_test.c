@@ -117,15 +117,15 @@ START_TEST(a_model_cut_while_it_is_served_stops_the_run)
     size_t length;
     char *bytes = file_read(model, &length);
     file_add_bytes("cut.gguf", bytes, length);
-    run_begin(&run, NULL, "-m", "cut.gguf", "--worker", worker, "--name", "cut", "-o", "out", "-n",
-              "2", "in");
+    run_begin(&run, NULL, "-m", "cut.gguf", "--worker", worker, "--name", own_name("cut"), "-o",
+              "out", "-n", "2", "in");
     run_wait_for_lines("out", 2);
     ck_assert_int_eq(truncate("cut.gguf", (off_t)length / 2), 0);
     run_end(&run);
     ck_assert_int_eq(run.status, 1);
     ck_assert_ptr_nonnull(strstr(run.err, "model file"));
     run_free(&run);
-    ck_assert_int_eq(run_whole(&run, NULL, "--discard", "cut"), 0);
+    ck_assert_int_eq(run_whole(&run, NULL, "--discard", own_name("cut")), 0);
     run_free(&run);
     free(bytes);
 }

@@ -52,6 +52,22 @@ const char *path_of_worker(void)
 
 /* ---- the folder, and what may not be left ---- */
 
+const char *own_name(const char *word)
+{
+    static char names[4][48];
+    static unsigned next;
+    char *name = names[next++ % 4];
+    snprintf(name, sizeof(names[0]), "%s-%d", word, (int)getpid());
+    return name;
+}
+
+const char *own_file(const char *word, const char *what)
+{
+    static char path[96];
+    snprintf(path, sizeof(path), "/dev/shm/millrace.%s.%s", own_name(word), what);
+    return path;
+}
+
 void fixture_open(void)
 {
     const char *root = getenv("TMPDIR");

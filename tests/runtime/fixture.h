@@ -21,6 +21,11 @@ struct run {
     char *err;
 };
 
+/* own_name - WORD-PID: the name of a domain that no test running beside this one has; valid for the
+ * next three calls */
+const char *own_name(const char *word);
+const char *own_file(const char *word, const char *what); /* of that domain, in /dev/shm */
+
 void fixture_open(void);
 void fixture_close(void); /* removes the folder and fails if a run left anything behind */
 

@@ -266,14 +266,15 @@ START_TEST(a_supervisor_that_is_killed_leaves_a_run_to_resume)
     expected = play_undisturbed();
     for (unsigned round = 0; round < setting("KILL_ROUNDS", 1); round++) {
         unlink("out");
-        run_begin(&run, NULL, "--name", "orphan", "-o", "out", "-n", "2", "--slots", "24", "in");
+        run_begin(&run, NULL, "--name", own_name("orphan"), "-o", "out", "-n", "2", "--slots", "24",
+                  "in");
         run_wait_for_lines("out", 1 + (size_t)rand() % 120);
         run_signal(&run, SIGKILL);
         run_end(&run);
         ck_assert_int_eq(run.status, 256 + SIGKILL);
         run_free(&run);
         reap_orphans();
-        ck_assert_int_eq(run_whole(&run, NULL, "--resume", "orphan"), 1);
+        ck_assert_int_eq(run_whole(&run, NULL, "--resume", own_name("orphan")), 1);
         run_free(&run);
         sorted = file_sorted("out", NULL);
         ck_assert_str_eq(sorted, expected);

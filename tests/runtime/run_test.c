@@ -203,14 +203,15 @@ START_TEST(a_worker_that_attaches_by_itself_answers)
     struct run run;
     json_t *answers;
     pid_t stranger;
+    const char *name = own_name("strange");
     int status;
     file_add("in", request("a", "one two three", 3));
-    run_begin(&run, NULL, "-n", "0", "--name", "strange", "-o", "out", "in");
-    while (access("/dev/shm/millrace.strange.sock", F_OK) < 0)
+    run_begin(&run, NULL, "-n", "0", "--name", own_name("strange"), "-o", "out", "in");
+    while (access(own_file("strange", "sock"), F_OK) < 0)
         wait_ms(5);
     stranger = fork();
     if (stranger == 0) {
-        execl(path_of_worker(), "stranger", "--attach", "strange", NULL);
+        execl(path_of_worker(), "stranger", "--attach", name, NULL);
         _exit(99);
     }
     run_end(&run);
@@ -331,12 +332,14 @@ END_TEST
 START_TEST(a_name_or_output_in_use_is_refused)
 {
     struct run first, second;
+    char said[80];
     write_requests("in", 200, 20);
     setenv("ECHO_STEP_US", "10000", 1);
-    run_begin(&first, NULL, "--name", "taken", "-o", "out", "in");
+    run_begin(&first, NULL, "--name", own_name("taken"), "-o", "out", "in");
     run_wait_for_lines("out", 1);
-    ck_assert_int_eq(run_whole(&second, NULL, "--name", "taken", "-o", "other", "in"), 2);
-    said_once(&second, "domain 'taken' is running");
+    ck_assert_int_eq(run_whole(&second, NULL, "--name", own_name("taken"), "-o", "other", "in"), 2);
+    snprintf(said, sizeof(said), "domain '%s' is running", own_name("taken"));
+    said_once(&second, said);
     run_free(&second);
     ck_assert_int_eq(run_whole(&second, NULL, "-o", "out", "in"), 2);
     said_once(&second, "the output 'out' is being written by another run");
@@ -355,9 +358,10 @@ START_TEST(a_worker_that_cannot_start_ends_the_run_with_2)
     struct run run;
     file_add("in", request("a", "one", 1));
     setenv("ECHO_EXIT", "2", 1);
-    ck_assert_int_eq(run_whole(&run, NULL, "--name", "hopeless", "-n", "2", "-o", "out", "in"), 2);
+    ck_assert_int_eq(
+        run_whole(&run, NULL, "--name", own_name("hopeless"), "-n", "2", "-o", "out", "in"), 2);
     said_once(&run, "no worker is left");
-    ck_assert_int_lt(access("/dev/shm/millrace.hopeless.data", F_OK), 0);
+    ck_assert_int_lt(access(own_file("hopeless", "data"), F_OK), 0);
     run_free(&run);
 }
 END_TEST
@@ -463,22 +467,25 @@ static void stop_at_once(struct run *run, const char *name)
 START_TEST(two_signals_stop_a_named_run_which_is_then_resumed)
 {
     struct run run;
+    char remedy[160];
     char *expected, *sorted;
     write_requests("in", 300, 20);
     ck_assert_int_eq(run_whole(&run, NULL, "-o", "whole", "in"), 0);
     run_free(&run);
     setenv("ECHO_STEP_US", "2000", 1);
-    stop_at_once(&run, "halted");
+    stop_at_once(&run, own_name("halted"));
     ck_assert_uint_lt(count_lines("out"), 300);
-    ck_assert_int_eq(run_whole(&run, NULL, "--name", "halted", "-o", "out", "in"), 2);
-    said_once(&run, "finish them with --resume halted or drop them with --discard halted");
+    ck_assert_int_eq(run_whole(&run, NULL, "--name", own_name("halted"), "-o", "out", "in"), 2);
+    snprintf(remedy, sizeof(remedy), "finish them with --resume %s or drop them with --discard %s",
+             own_name("halted"), own_name("halted"));
+    said_once(&run, remedy);
     run_free(&run);
-    ck_assert_int_eq(run_whole(&run, NULL, "--resume", "halted"), 0);
+    ck_assert_int_eq(run_whole(&run, NULL, "--resume", own_name("halted")), 0);
     run_free(&run);
     expected = file_sorted("whole", NULL);
     sorted = file_sorted("out", NULL);
     ck_assert_str_eq(sorted, expected);
-    ck_assert_int_lt(access("/dev/shm/millrace.halted.data", F_OK), 0);
+    ck_assert_int_lt(access(own_file("halted", "data"), F_OK), 0);
     free(expected);
     free(sorted);
 }
@@ -492,7 +499,7 @@ START_TEST(a_stopped_stream_goes_on_in_the_resumed_one)
     ck_assert_int_eq(run_whole(&run, NULL, "-o", "whole", "in"), 0);
     run_free(&run);
     setenv("ECHO_STEP_US", "2000", 1);
-    run_begin(&run, NULL, "--name", "flow", "in");
+    run_begin(&run, NULL, "--name", own_name("flow"), "in");
     run_wait_for_lines("stdout", 1);
     run_signal(&run, SIGTERM);
     wait_ms(20);
@@ -502,7 +509,7 @@ START_TEST(a_stopped_stream_goes_on_in_the_resumed_one)
     file_add("both", run.out);
     run_free(&run);
     ck_assert_uint_lt(count_lines("both"), 300);
-    ck_assert_int_eq(run_whole(&run, NULL, "--resume", "flow"), 0);
+    ck_assert_int_eq(run_whole(&run, NULL, "--resume", own_name("flow")), 0);
     file_add("both", run.out);
     run_free(&run);
     expected = file_sorted("whole", NULL);
@@ -521,13 +528,13 @@ START_TEST(a_stopped_run_can_be_discarded)
     struct run run;
     write_requests("in", 300, 20);
     setenv("ECHO_STEP_US", "2000", 1);
-    stop_at_once(&run, "dropped");
-    ck_assert_int_eq(run_whole(&run, NULL, "--discard", "dropped"), 0);
+    stop_at_once(&run, own_name("dropped"));
+    ck_assert_int_eq(run_whole(&run, NULL, "--discard", own_name("dropped")), 0);
     run_free(&run);
-    ck_assert_int_lt(access("/dev/shm/millrace.dropped.data", F_OK), 0);
-    ck_assert_int_eq(run_whole(&run, NULL, "--discard", "dropped"), 2);
+    ck_assert_int_lt(access(own_file("dropped", "data"), F_OK), 0);
+    ck_assert_int_eq(run_whole(&run, NULL, "--discard", own_name("dropped")), 2);
     run_free(&run);
-    ck_assert_int_eq(run_whole(&run, NULL, "--resume", "dropped"), 2);
+    ck_assert_int_eq(run_whole(&run, NULL, "--resume", own_name("dropped")), 2);
     run_free(&run);
 }
 END_TEST
