@@ -59,7 +59,7 @@ static inline void mr_twin_store(uint64_t sequence, mr_word *copies, size_t word
 
 static inline void mr_twin_end(mr_word *sequence, uint64_t begun)
 {
-    atomic_store_explicit(sequence, begun + 1, memory_order_release); /* T1 */
+    atomic_store_explicit(sequence, begun + 1, MR_COMMIT_ORDER); /* T1 */
 }
 
 /* mr_twin_write - commit n words as the successor of `sequence`; the caller is the one writer */
