@@ -20,6 +20,7 @@
  * whatever the semaphore holds. A post of which the sleeper died counts in it, but wakes nobody.
  */
 #include "ipc/queue.h"
+#include "ipc/member.h"
 #include "ipc/ring.h"
 #include "ipc/slot.h"
 #include <errno.h>
@@ -174,14 +175,6 @@ void mr_queue_forget(mr_domain *domain, uint32_t number, unsigned member)
     atomic_fetch_and_explicit(&bell->watchers, ~(UINT64_C(1) << member), memory_order_acq_rel);
 }
 
-static uint64_t monotonic_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
-
 static void pause_briefly(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
@@ -193,7 +186,7 @@ static void pause_briefly(void)
 
 bool mr_queue_spin(mr_domain *domain, uint32_t number)
 {
-    uint64_t end = monotonic_ns() + (uint64_t)domain->spin_us * 1000;
+    uint64_t end = mr_monotonic_ns() + (uint64_t)domain->spin_us * 1000;
 
     do {
         for (int i = 0; i < 16; i++) {
@@ -201,6 +194,6 @@ bool mr_queue_spin(mr_domain *domain, uint32_t number)
                 return true;
             pause_briefly();
         }
-    } while (monotonic_ns() < end);
+    } while (mr_monotonic_ns() < end);
     return false;
 }
