@@ -3,7 +3,8 @@
  *
  * Arguments are files; without any, all files of the folder that MILLRACE_TEST_DATA and the
  * program's name give: gguf_replay runs tests/fuzz/gguf/. Each input is also run cut in half and
- * with each of its first bytes changed, so that a few seeds reach many paths.
+ * with each of its first bytes changed, once in one bit (a digit mostly stays a digit) and once in
+ * all, so that a few seeds reach many paths.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -43,6 +44,13 @@ static void run(const unsigned char *bytes, size_t size)
     free(copy);
 }
 
+static void run_changed(unsigned char *bytes, size_t size, size_t at, unsigned char change)
+{
+    bytes[at] ^= change;
+    run(bytes, size);
+    bytes[at] ^= change;
+}
+
 static int replay(const char *path)
 {
     size_t size = 0;
@@ -55,9 +63,8 @@ static int replay(const char *path)
     run(bytes, size);
     run(bytes, size / 2);
     for (size_t i = 0; i < size && i < CHANGED_BYTES; i++) {
-        bytes[i] ^= 0xFF;
-        run(bytes, size);
-        bytes[i] ^= 0xFF;
+        run_changed(bytes, size, i, 0xFF);
+        run_changed(bytes, size, i, 1);
     }
     free(bytes);
     return 0;
