@@ -80,6 +80,18 @@ int mr_context_load(mr_context *context, mr_domain *domain, uint32_t index)
     return rc ? rc : mr_parts_load(context);
 }
 
+void mr_context_forget(mr_context *context)
+{
+    mr_slot *slot = context->slot;
+
+    context->sequence = mr_twin_read(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS,
+                                     context->now, context->words);
+    context->placeholder = context->reserved = context->held = context->deferred = false;
+    context->prepared = 0;
+    if (context->tokens)
+        context->tokens[context->now[MR_CURSOR_LENGTH] - 1] = context->now[MR_CURSOR_LAST];
+}
+
 /* ---- committing ---- */
 
 /* The context has moved: its deaths in a row are forgotten. Only the holder changes a LEASED word,
@@ -174,6 +186,17 @@ mr_handle mr_context_handle(const mr_context *context)
 mr_text *mr_context_text(mr_context *context)
 {
     return kind_has_text(context->params.kind) ? (mr_text *)(void *)context : NULL;
+}
+
+bool mr_context_is_done(const mr_context *context)
+{
+    mr_context *view = (mr_context *)(uintptr_t)context;
+
+    if (context->params.kind == MR_KIND_TTS)
+        return mr_tts_is_done(mr_context_tts(view));
+    if (context->params.kind == MR_KIND_PIXEL)
+        return mr_pixel_is_done(mr_context_pixel(view));
+    return !kind_has_text(context->params.kind) || mr_text_is_done(mr_context_text(view));
 }
 
 enum mr_cancel mr_context_cancelled(const mr_context *context)

@@ -55,6 +55,9 @@ int mr_context_load(mr_context *context, mr_domain *domain, uint32_t index);
 /* mr_context_check_params - the part of it that asks whether all ranges lie where they may */
 int mr_context_check_params(const mr_domain *domain, const mr_slot *slot, const mr_params *params);
 
+/* mr_context_forget - what was not committed is gone, as it would be had the holder died */
+void mr_context_forget(mr_context *context);
+
 /* mr_context_commit - publish `now`: one store decides (twin.h). After it the collector is told
  * (news), if it isn't already. */
 void mr_context_commit(mr_context *context);

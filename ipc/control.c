@@ -268,6 +268,7 @@ static mr_member_options options_of(const mr_greeting *g)
         .fingerprint = g->fingerprint,
         .stage_name = g->has_stage_name ? g->stage_name : NULL,
         .name = g->name,
+        .kinds = g->kinds,
     };
 }
 

@@ -28,7 +28,9 @@ typedef struct mr_greeting {
     char stage_name[48];
     char fingerprint[128];
     char name[32];
-    uint64_t reserved[8];
+    uint32_t kinds;
+    uint32_t reserved_word;
+    uint64_t reserved[7];
 } mr_greeting;
 
 typedef struct mr_answer {

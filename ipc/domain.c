@@ -53,6 +53,7 @@ static void init_header(mr_domain *domain, const char *name, const mr_geometry *
     h->vocabulary = g->options.vocabulary;
     h->max_attempts = g->options.max_attempts;
     h->spin_us = g->options.spin_us;
+    h->kinds = g->options.kinds;
     h->members_offset = g->members_offset;
     h->queues_offset = g->queues_offset;
     h->slots_offset = g->slots_offset;

@@ -76,6 +76,7 @@ static void fill_info(mr_domain *domain)
     info->total_bytes = h->all_bytes;
     info->named = h->named;
     info->creator = h->creator;
+    info->kinds = h->kinds;
     memcpy(info->name, h->name, sizeof(info->name));
     memcpy(info->stage_names, h->stage_names, sizeof(info->stage_names));
     info->name[MR_NAME_MAX] = 0;

@@ -56,6 +56,7 @@ struct mr_emission {
     unsigned hints;
     record_place *places;
     known_context *known;
+    mr_context context; /* mr_emission_context()'s */
 };
 
 /* ---- marks ---- */
@@ -471,6 +472,20 @@ int mr_emission_logprobs(mr_emission *emission, mr_handle handle, int64_t positi
                          logprobs, entries, room, tops, top_room);
     place->next = position; /* also when there is none: the search has moved on */
     return rc;
+}
+
+int mr_emission_context(mr_emission *emission, mr_handle handle, mr_context **context)
+{
+    mr_state_parts state;
+    const mr_slot *slot = slot_of(emission, handle, &state);
+
+    *context = NULL;
+    if (!slot)
+        return mr_fail(ESTALE, "the context of handle %llx has ended", (unsigned long long)handle);
+    if (state.state != MR_STATE_DONE)
+        return mr_fail(EAGAIN, "the context of handle %llx isn't done", (unsigned long long)handle);
+    *context = &emission->context;
+    return mr_context_load(*context, emission->domain, mr_handle_index(handle));
 }
 
 void mr_emission_stop(mr_emission *emission, mr_handle handle)

@@ -40,6 +40,8 @@ static int check_options(const mr_domain_options *o)
                        (unsigned long long)o->arena_bytes);
     if (o->max_attempts > MR_ATTEMPTS_MAX)
         return mr_fail(EINVAL, "attempts '%u' are more than %u", o->max_attempts, MR_ATTEMPTS_MAX);
+    if (o->kinds & ~(uint32_t)MR_TAKES_ALL)
+        return mr_fail(EINVAL, "kinds '%#x' has some that are unknown", o->kinds);
     if (o->id_table > UINT64_C(1) << 32)
         return mr_fail(EINVAL, "a table of '%llu' ids is more than 2^32",
                        (unsigned long long)o->id_table);
@@ -56,6 +58,7 @@ int mr_geometry_plan(const mr_domain_options *options, mr_geometry *g)
     g->options.slots = g->options.slots ? g->options.slots : 64;
     g->options.stages = g->options.stages ? g->options.stages : 1;
     g->options.max_attempts = g->options.max_attempts ? g->options.max_attempts : 3;
+    g->options.kinds = g->options.kinds ? g->options.kinds : MR_TAKES_TEXT;
     g->options.id_table = power_of_two(g->options.id_table ? g->options.id_table : 65536);
     if ((rc = check_options(&g->options)))
         return rc;

@@ -53,6 +53,7 @@ static mr_greeting greeting_of(const mr_domain *domain, const mr_member_options 
         .vocabulary = options->vocabulary,
         .has_stage_name = options->stage_name != NULL,
         .model_fingerprint = options->model_fingerprint,
+        .kinds = options->kinds,
     };
 
     snprintf(g.stage_name, sizeof(g.stage_name), "%s",

@@ -285,7 +285,9 @@ typedef struct mr_header {
     uint64_t arena_bytes;
     char name[MR_NAME_MAX + 1];
     char stage_names[MR_MAX_STAGES][MR_STAGE_NAME_MAX + 1];
-    uint64_t reserved[32];
+    uint32_t kinds; /* enum mr_kinds */
+    uint32_t reserved_word;
+    uint64_t reserved[31];
 
     /* the supervisor's */
     _Alignas(128) _Atomic uint32_t phase; /* enum mr_phase */

@@ -41,12 +41,11 @@ int mr_lease_to_done(mr_domain *domain, uint32_t index, uint64_t held)
 int mr_lease_release(mr_domain *domain, uint32_t index, const mr_context *context,
                      uint32_t attempts)
 {
-    const mr_text *text = mr_context_text((mr_context *)(uintptr_t)context);
     uint32_t stage = mr_state_unpack(context->state).stage;
 
     if (context->now[MR_CURSOR_FAILURE])
         return mr_lease_to_done(domain, index, context->state);
-    if (!text || !mr_text_is_done(text))
+    if (!mr_context_is_done(context))
         return mr_lease_to_ready(domain, index, context->state, stage, attempts);
     if (stage + 1 < domain->stage_count)
         return mr_lease_to_ready(domain, index, context->state, stage + 1, 0);

@@ -94,6 +94,15 @@ int mr_place_stage(const mr_domain *domain, const mr_member_options *options)
                    options->stage_name, domain->info.name, domain->info.stage_names[0]);
 }
 
+/* One of a set. */
+static const char *name_of_kind(uint32_t kinds)
+{
+    return kinds & MR_TAKES_VISION  ? "vision"
+           : kinds & MR_TAKES_TTS   ? "tts"
+           : kinds & MR_TAKES_PIXEL ? "pixel"
+                                    : "text";
+}
+
 static int check_fit(const mr_domain *domain, const mr_member_options *options)
 {
     const mr_domain_info *info = &domain->info;
@@ -112,6 +121,11 @@ static int check_fit(const mr_domain *domain, const mr_member_options *options)
             "give it the model that the domain serves",
             (unsigned long long)options->model_fingerprint, info->name,
             (unsigned long long)info->model_fingerprint);
+    if (info->kinds & ~(options->kinds ? options->kinds : (uint32_t)MR_TAKES_TEXT))
+        return mr_fail(EINVAL,
+                       "domain '%s' serves %s requests, which this worker doesn't take; start the "
+                       "domain for other kinds, or set mr_worker_options.kinds",
+                       info->name, name_of_kind(info->kinds & ~options->kinds));
     if (options->vocabulary && info->vocabulary && options->vocabulary < info->vocabulary)
         return mr_fail(EINVAL, "the worker's vocabulary has %u tokens, domain '%s' needs %u",
                        options->vocabulary, info->name, info->vocabulary);

@@ -188,13 +188,18 @@ static uint64_t records_bytes(const mr_request *request)
     return 0;
 }
 
+static bool has_parts(const mr_request *request)
+{
+    return request->kind != MR_KIND_TEXT && request->kind != MR_KIND_REFUSAL;
+}
+
 uint64_t mr_parts_size(const mr_request *request)
 {
     size_t count = count_arrays(request);
     uint64_t bytes = sum(LINE, sum(array_bytes(count, sizeof(mr_entry)), records_bytes(request)));
     struct numbered array;
 
-    if (request->kind == MR_KIND_TEXT || request->kind == MR_KIND_REFUSAL)
+    if (!has_parts(request))
         return 0;
     for (size_t i = 0; array_of(request, i, &array); i++)
         bytes = sum(bytes, mr_directory_bytes(&array.given));
@@ -258,6 +263,8 @@ void mr_parts_fill(mr_domain *domain, mr_params *params, const mr_request *reque
 {
     uint64_t next = (offset + LINE - 1) / LINE * LINE;
 
+    if (!has_parts(request))
+        return;
     if (request->kind == MR_KIND_VISION) {
         fill_vision(domain, &params->vision, request->vision, &next);
     } else if (request->kind == MR_KIND_TTS) {

@@ -6,9 +6,9 @@
  *     vision.c  tts.c  pixel.c  pixel_image.c   the kinds' operations
  *     validate.c    what a model may demand
  *
- * The intake calls, of a request of any kind but a refusal: mr_parts_check(), mr_parts_size() as a
- * part of what it reserves, and mr_parts_fill() behind what it has written itself. A view of a kind
- * other than text is checked by mr_parts_load().
+ * The intake (request.c) calls mr_parts_check(), mr_parts_size() as a part of what it reserves, and
+ * mr_parts_fill() behind what it has written itself. A view of a kind other than text is checked by
+ * mr_parts_load().
  */
 #ifndef MILLRACE_IPC_PARTS_H
 #define MILLRACE_IPC_PARTS_H
@@ -29,7 +29,8 @@ int mr_parts_check(const mr_request *request);
 uint64_t mr_parts_size(const mr_request *request);
 
 /* mr_parts_fill - write it at `offset` of the segment, where mr_parts_size() bytes are reserved,
- * and the kind's own parameters; a multiple of 8 is enough for `offset` */
+ * and the kind's own parameters; a multiple of 8 is enough for `offset`. Nothing for text and
+ * refusals, as mr_parts_start(). */
 void mr_parts_fill(mr_domain *domain, mr_params *params, const mr_request *request,
                    uint64_t offset);
 

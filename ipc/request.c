@@ -3,13 +3,14 @@
  *
  * All arrays of a context lie in one range of the arena, sized here for the worst case, so that no
  * worker can run out in the middle: tokens up to the longest length, log-probability records for
- * all of them. Everything is written while the slot is FILLING; the publication that follows (a
- * release) makes it visible as a whole.
+ * all of them, and what belongs to its kind (parts.c). Everything is written while the slot is
+ * FILLING; the publication that follows (a release) makes it visible as a whole.
  */
 #include "ipc/context.h"
 #include "ipc/cursors.h"
 #include "ipc/error.h"
 #include "ipc/intake.h"
+#include "ipc/parts.h"
 #include "ipc/slot.h"
 #include <errno.h>
 #include <string.h>
@@ -40,17 +41,26 @@ static uint64_t sequence_words(const mr_request *request)
     return total;
 }
 
-uint64_t mr_request_size(const mr_request *request)
+static bool has_text(const mr_request *request)
 {
-    uint64_t texts = words(request->request_id.length) + words(request->model_name.length) +
-                     words(request->reply.length);
+    return request->kind != MR_KIND_REFUSAL && request->kind != MR_KIND_PIXEL;
+}
 
-    if (request->kind == MR_KIND_REFUSAL)
-        return texts;
-    return texts + words(request->json_schema.length) + words(request->target_endpoint.length) +
+static uint64_t text_size(const mr_request *request)
+{
+    return words(request->json_schema.length) + words(request->target_endpoint.length) +
            token_capacity(request) * sizeof(int64_t) + words(mr_records_size(request)) +
            request->eos_token_count * sizeof(int64_t) + sequence_words(request) * sizeof(int64_t) +
            words(request->logit_bias_count * sizeof(mr_logit_bias));
+}
+
+uint64_t mr_request_size(const mr_request *request)
+{
+    uint64_t parts = mr_parts_size(request);
+    uint64_t own = words(request->request_id.length) + words(request->model_name.length) +
+                   words(request->reply.length) + (has_text(request) ? text_size(request) : 0);
+
+    return parts > UINT64_MAX - own ? UINT64_MAX : own + parts;
 }
 
 /* ---- checks ---- */
@@ -68,11 +78,11 @@ static int check_limits(const mr_domain *domain, const mr_request *request)
                        "it with more --slots",
                        choices, domain->slot_count);
     /* what workers have room for, each by itself (worker.c): more could be claimed by none */
-    if (request->kind != MR_KIND_REFUSAL && token_capacity(request) > domain->max_length)
+    if (has_text(request) && token_capacity(request) > domain->max_length)
         return mr_fail(E2BIG, "a context of %llu tokens is longer than the longest of this run, %u",
                        (unsigned long long)token_capacity(request), domain->max_length);
-    size = (mr_request_size(request) + 63) / 64 * 64;
-    if (size > domain->arena_bytes / choices)
+    size = mr_request_size(request);
+    if (size > domain->arena_bytes / choices / 64 * 64)
         return mr_fail(
             E2BIG,
             "the request needs %llu bytes for each of %u choices, the run has %llu in all; "
@@ -97,16 +107,17 @@ int mr_request_check(const mr_domain *domain, const mr_request *request)
     if (request->size < sizeof(*request))
         return mr_fail(EINVAL, "the request is of size %u, not %zu; set .size", request->size,
                        sizeof(*request));
-    if (request->kind == MR_KIND_TEXT) {
-        if (request->stage >= domain->stage_count)
-            return mr_fail(EINVAL, "stage %u is not in [0, %u)", request->stage,
-                           domain->stage_count);
-        if ((rc = mr_text_check(request)) || (rc = check_vocabulary(domain, request)))
-            return rc;
-    } else if (request->kind != MR_KIND_REFUSAL) {
-        return mr_fail(EINVAL, "a request of kind %u can't be taken in", request->kind);
-    }
-    return check_limits(domain, request);
+    if (request->kind == MR_KIND_REFUSAL)
+        return check_limits(domain, request);
+    if (request->kind > MR_KIND_REFUSAL || !(domain->info.kinds >> request->kind & 1))
+        return mr_fail(EINVAL, "domain '%s' takes no requests of kind %u", domain->info.name,
+                       request->kind);
+    if (request->stage >= domain->stage_count)
+        return mr_fail(EINVAL, "stage %u is not in [0, %u)", request->stage, domain->stage_count);
+    rc = mr_parts_check(request);
+    if (!rc && has_text(request))
+        rc = check_vocabulary(domain, request);
+    return rc ? rc : check_limits(domain, request);
 }
 
 /* ---- filling ---- */
@@ -182,16 +193,18 @@ static void put_text_part(filler *f, mr_params *p, const mr_request *request)
 }
 
 /* The cursors of a context that nobody has worked on, as the first commit. */
-static void start_cursors(mr_domain *domain, mr_slot *slot, const mr_params *params)
+static void start_cursors(mr_domain *domain, mr_slot *slot, const mr_request *request)
 {
+    const mr_params *params = &slot->params;
     mr_context context = {.domain = domain, .slot = slot, .params = *params};
     uint64_t sequence = atomic_load_explicit(&slot->sequence, memory_order_relaxed);
 
-    if (params->kind != MR_KIND_REFUSAL) {
+    if (has_text(request)) {
         context.tokens = (int64_t *)(void *)(domain->data + params->tokens.offset);
         context.records = domain->data + params->records.offset;
         mr_text_start(&context, params->original_prompt);
     }
+    mr_parts_start(&context, request);
     mr_cursors_write(slot, sequence, context.now, MR_CURSOR_WORDS);
     /* the other copy too: a commit of fewer words leaves the rest of its copy as it is */
     mr_cursors_write(slot, sequence + 1, context.now, MR_CURSOR_WORDS);
@@ -199,14 +212,13 @@ static void start_cursors(mr_domain *domain, mr_slot *slot, const mr_params *par
 
 void mr_request_fill(mr_domain *domain, mr_slot *slot, const mr_request *request, uint32_t choice)
 {
-    bool refusal = request->kind == MR_KIND_REFUSAL;
     filler f = {.base = domain->data, .next = slot->arena.offset};
     mr_params *p = &slot->params;
 
     *p = (mr_params){
         .kind = request->kind,
         .choice = choice,
-        .choices = refusal ? 1 : request->sampling.choices,
+        .choices = request->kind == MR_KIND_REFUSAL ? 1 : request->sampling.choices,
         .first_stage = request->stage,
         .priority = request->priority,
         .deadline = request->deadline,
@@ -218,8 +230,9 @@ void mr_request_fill(mr_domain *domain, mr_slot *slot, const mr_request *request
     p->request_id = put_text(&f, request->request_id);
     p->model_name = put_text(&f, request->model_name);
     p->reply = put_text(&f, request->reply);
-    if (!refusal)
+    if (has_text(request))
         put_text_part(&f, p, request);
+    mr_parts_fill(domain, p, request, f.next);
     slot->failure[0] = 0;
     atomic_store_explicit(&slot->news, 0, memory_order_relaxed);
     atomic_store_explicit(
@@ -229,5 +242,5 @@ void mr_request_fill(mr_domain *domain, mr_slot *slot, const mr_request *request
     atomic_store_explicit(&slot->emitted_tokens, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->emitted_bytes, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->emitted_final, 0, memory_order_relaxed);
-    start_cursors(domain, slot, p);
+    start_cursors(domain, slot, request);
 }

@@ -40,13 +40,6 @@ static int take_over(mr_context *context, mr_domain *domain, uint32_t index)
     return rc;
 }
 
-static bool is_done(mr_context *context)
-{
-    const mr_text *text = mr_context_text(context);
-
-    return text && mr_text_is_done(text);
-}
-
 /* Was the context at work when its holder died? One that waited beside a suspect was not: blamed
  * with it, it would be given up with it, without ever having been tried. */
 static bool was_at_work(uint64_t alone, uint32_t index, uint32_t generation)
@@ -65,7 +58,7 @@ static bool take_back(mr_domain *domain, uint32_t index, uint64_t held, uint64_t
         mr_lease_fail(domain, index, held, mr_error());
         return true;
     }
-    if (attempts >= domain->max_attempts && !is_done(&context)) {
+    if (attempts >= domain->max_attempts && !mr_context_is_done(&context)) {
         char why[160];
 
         snprintf(why, sizeof(why),

@@ -7,7 +7,6 @@
  */
 #include "ipc/error.h"
 #include "ipc/text.h"
-#include "ipc/twin.h"
 #include <errno.h>
 #include <string.h>
 
@@ -89,25 +88,13 @@ int mr_text_load(mr_context *context)
 
 /* ---- taking over ---- */
 
-/* What was not committed is gone, as it would be had the holder died. */
-static void forget_uncommitted(mr_context *context)
-{
-    mr_slot *slot = context->slot;
-
-    context->sequence = mr_twin_read(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS,
-                                     context->now, context->words);
-    context->placeholder = context->reserved = context->held = context->deferred = false;
-    context->prepared = 0;
-    context->tokens[context->now[MR_CURSOR_LENGTH] - 1] = context->now[MR_CURSOR_LAST];
-}
-
 /* A pure function of the committed state, so that it may be cut off and begun anew: where nothing
  * was processed since the last time there is nothing to do. */
 void mr_text_take_over(mr_context *context)
 {
     int64_t before[MR_CURSOR_WORDS];
 
-    forget_uncommitted(context);
+    mr_context_forget(context);
     memcpy(before, context->now, sizeof(before));
     mr_text_restart(context);
     context->now[MR_CURSOR_FLAGS] |= MR_FLAG_INITIAL;

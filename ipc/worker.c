@@ -77,6 +77,7 @@ static mr_member_options member_options(const mr_worker_options *o)
         .fingerprint = o->fingerprint,
         .stage_name = o->stage,
         .name = o->name,
+        .kinds = o->kinds,
     };
 }
 
@@ -506,7 +507,6 @@ static int lost(mr_worker *worker, mr_context *context, int rc)
 int mr_worker_hand_on(mr_worker *worker, mr_context *context)
 {
     uint32_t index, next;
-    mr_text *text;
     int rc = check_held(worker, context);
 
     if (rc)
@@ -519,8 +519,7 @@ int mr_worker_hand_on(mr_worker *worker, mr_context *context)
     if (next < worker->domain->stage_count && !mr_context_cancelled(context))
         return lost(worker, context,
                     mr_lease_to_ready(worker->domain, index, context->state, next, 0));
-    text = mr_context_text(context);
-    if (text && !mr_text_is_done(text) && !mr_context_cancelled(context))
+    if (!mr_context_is_done(context) && !mr_context_cancelled(context))
         return mr_fail(EINVAL,
                        "the context is neither done nor cancelled: update it until it is done, "
                        "or put it back");
@@ -534,7 +533,9 @@ int mr_worker_put_back(mr_worker *worker, mr_context *context)
 
     if (rc)
         return rc;
-    if (mr_context_text(context)) {
+    if (!mr_context_text(context)) {
+        mr_context_forget(context);
+    } else {
         mr_text_take_over(context);
         context->worker = NULL; /* no step: attempts stay, and nothing is new */
         mr_context_commit(context);

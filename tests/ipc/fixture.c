@@ -60,32 +60,6 @@ static mr_request with_room(const mr_request *request, int64_t capacity)
     return roomy;
 }
 
-/* What all kinds have; a context without text has the fields that a refusal has too. */
-static uint64_t fill_common(struct fixture *f, const mr_request *request)
-{
-    mr_slot *slot = f->domain.slots;
-    mr_request common = *request;
-
-    if (request->kind == MR_KIND_PIXEL)
-        common.kind = MR_KIND_REFUSAL;
-    mr_request_fill(&f->domain, slot, &common, 0);
-    slot->params.kind = request->kind;
-    return slot->arena.offset + mr_request_size(&common);
-}
-
-static void fill(struct fixture *f, const mr_request *request)
-{
-    uint64_t next = fill_common(f, request);
-
-    if (request->kind == MR_KIND_TEXT)
-        return;
-    mr_parts_fill(&f->domain, &f->domain.slots->params, request, next);
-    if (fixture_reload(f) < 0)
-        abort();
-    mr_parts_start(&f->context, request);
-    mr_context_commit(&f->context);
-}
-
 struct fixture *fixture_new(const mr_request *request, int64_t capacity)
 {
     mr_request roomy = with_room(request, capacity);
@@ -94,9 +68,9 @@ struct fixture *fixture_new(const mr_request *request, int64_t capacity)
     if (mr_parts_check(request) < 0)
         return NULL;
     f = calloc(1, sizeof(*f));
-    if (!f || !map(f, mr_request_size(&roomy) + mr_parts_size(&roomy)))
+    if (!f || !map(f, mr_request_size(&roomy)))
         abort();
-    fill(f, &roomy);
+    mr_request_fill(&f->domain, f->domain.slots, &roomy, 0);
     if (fixture_reload(f) < 0)
         abort();
     return f;

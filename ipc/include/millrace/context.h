@@ -49,6 +49,11 @@ typedef struct mr_bytes {
 } mr_bytes;
 
 enum mr_kind mr_context_kind(const mr_context *context);
+
+/* mr_context_is_done - whether all work on it is done: mr_text_is_done(), for tts mr_tts_is_done()
+ * (the audio), for pixel mr_pixel_is_done() */
+bool mr_context_is_done(const mr_context *context);
+
 mr_handle mr_context_handle(const mr_context *context);
 
 /* The text part; NULL for kinds that have none (pixel, refusal). */

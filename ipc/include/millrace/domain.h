@@ -30,6 +30,15 @@ enum {
     MR_STAGE_NAME_MAX = 15
 };
 
+/* Sets of kinds of contexts (enum mr_kind). A worker takes all kinds that its domain serves. */
+enum mr_kinds {
+    MR_TAKES_TEXT = 1 << 1,
+    MR_TAKES_VISION = 1 << 2,
+    MR_TAKES_TTS = 1 << 3,
+    MR_TAKES_PIXEL = 1 << 4,
+    MR_TAKES_ALL = MR_TAKES_TEXT | MR_TAKES_VISION | MR_TAKES_TTS | MR_TAKES_PIXEL
+};
+
 typedef struct mr_domain mr_domain;
 
 /* Begin with {.size = sizeof(mr_domain_options)}; what stays 0 takes its default. */
@@ -48,6 +57,8 @@ typedef struct mr_domain_options {
     uint64_t id_table;              /* custom ids that are checked for duplicates; 0: 65,536 */
     uint32_t named;                 /* 1: the user gave the name, so a dead one is kept for him */
     uint32_t spin_us; /* microseconds that a consumer spins before it sleeps; 0: by the cores */
+    uint32_t kinds;   /* enum mr_kinds of the requests taken in; 0: text alone */
+    uint32_t reserved;
 } mr_domain_options;
 
 /* What a domain is, from its header; constant while it lives. */
@@ -67,6 +78,8 @@ typedef struct mr_domain_info {
     uint32_t creator;
     char name[MR_NAME_MAX + 1];
     char stage_names[MR_MAX_STAGES][MR_STAGE_NAME_MAX + 1];
+    uint32_t kinds; /* enum mr_kinds */
+    uint32_t reserved;
 } mr_domain_info;
 
 /* What the supervisor wants of all members; only it may change it, and only upward. */

@@ -113,6 +113,15 @@ int mr_emission_logprobs(mr_emission *emission, mr_handle handle, int64_t positi
                          mr_logprobs *logprobs, mr_logprob *entries, size_t room,
                          mr_top_logprob *tops, size_t top_room);
 
+/*
+ * mr_emission_context - a finished context as a whole, for what a view doesn't show: its arrays
+ * (mr_context_array()), its image (mr_pixel_to_generation_output()), its speech tokens
+ *
+ * For reading alone. Valid until the next call of this function, or until the context is committed
+ * as final. Returns 0; -ESTALE; -EAGAIN (not done yet); -EBADMSG if it is corrupt.
+ */
+int mr_emission_context(mr_emission *emission, mr_handle handle, mr_context **context);
+
 /* mr_emission_stop - the text is complete (a stop string was found): its worker may stop now */
 void mr_emission_stop(mr_emission *emission, mr_handle handle);
 

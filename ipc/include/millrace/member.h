@@ -37,6 +37,8 @@ typedef struct mr_member_options {
     const char *fingerprint;    /* of a worker's arithmetic */
     const char *stage_name;     /* of a worker, or NULL: `stage` counts */
     const char *name;
+    uint32_t kinds; /* of a worker, enum mr_kinds; 0: text alone */
+    uint32_t reserved;
 } mr_member_options;
 
 /* mr_member_attach - join by the control socket; errors as mr_worker_attach(). Opens the domain. */

@@ -39,15 +39,15 @@ typedef struct mr_worker_options {
     uint32_t token_page;     /* tokens a page of it; 0: 1 */
     uint32_t vocabulary;     /* 0: not known */
     uint32_t flags;          /* enum mr_worker_flags */
-    uint32_t reserved;
+    uint32_t kinds;          /* enum mr_kinds that it can work on; 0: text alone */
 } mr_worker_options;
 
 /*
  * mr_worker_attach - join the domain `name` as a worker
  *
  * Returns 0; -ENOENT (no such domain), -EPROTO (another ABI), -EPERM (refused by the supervisor:
- * another user, a process it couldn't kill, another model, an unknown stage; mr_error() says
- * which), -EAGAIN (all places taken), -EINVAL.
+ * another user, a process it couldn't kill, another model, an unknown stage, a kind of request
+ * that it can't work on; mr_error() says which), -EAGAIN (all places taken), -EINVAL.
  */
 int mr_worker_attach(mr_worker **worker, const char *name, const mr_worker_options *options);
 
@@ -74,8 +74,8 @@ int mr_worker_fd(const mr_worker *worker);
 int mr_worker_arm(mr_worker *worker);
 
 /* mr_worker_hand_on - the context is finished here: to the next stage or, after the last, to the
- * collector. -EINVAL if it is a text context of the last stage that is neither done nor cancelled.
- * One compare-and-swap; before it the context is still ours, after it never again. */
+ * collector. -EINVAL if it is in the last stage and neither done (mr_context_is_done()) nor
+ * cancelled. One compare-and-swap; before it the context is still ours, after it never again. */
 int mr_worker_hand_on(mr_worker *worker, mr_context *context);
 
 /* mr_worker_put_back - let another worker take it (it is reset first, so that it is computed again
