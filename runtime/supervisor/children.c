@@ -13,10 +13,21 @@
 #include <sys/wait.h>
 #include <time.h>
 
+/*
+ * Ends in a row without work between are added up by their weight, and at FAILURES_MAX the child is
+ * given up: after 6 ends before it joined (some 3 s), 12 failures of its own, 24 kills. Who is
+ * killed may be quite well, and is only given up since something keeps it from its work all the
+ * same. The pause doubles with each PAUSE_STEP.
+ */
 enum {
-    FAILURES_MAX = 6, /* ends in a row before it joined, until it is given up: after some 3 s */
+    FAILURES_MAX = 24,
+    WEIGHT_NOT_JOINED = 4,
+    WEIGHT_FAILED = 2,
+    WEIGHT_KILLED = 1,
+    PAUSE_STEP = 4,
     PAUSE_MIN_MS = 50,
-    SHORT_LIFE_MS = 1000
+    SHORT_LIFE_MS = 1000,
+    LONG_LIFE_MS = 60000 /* as good as work: it may have waited for some */
 };
 
 uint64_t now_ms(void)
@@ -31,6 +42,7 @@ void child_start(struct child *child)
     child->state = CHILD_STARTING;
     child->member = -1;
     child->joined = false;
+    child->got_on = false;
     child->status = 0;
     child->started = now_ms();
     child->launch.argv = child->argv;
@@ -48,7 +60,6 @@ void child_joined(struct child *child, int member)
     child->state = CHILD_MEMBER;
     child->member = member;
     child->joined = true;
-    child->failures = 0;
 }
 
 bool child_reaped(struct child *child, int status)
@@ -88,16 +99,29 @@ enum child_end child_end(const struct child *child, char *text, size_t size)
     return end_of_exit(WEXITSTATUS(child->status));
 }
 
+static unsigned weight_of_end(const struct child *child)
+{
+    if (!child->joined)
+        return WEIGHT_NOT_JOINED;
+    return WIFSIGNALED(child->status) && WTERMSIG(child->status) == SIGKILL ? WEIGHT_KILLED
+                                                                            : WEIGHT_FAILED;
+}
+
 bool child_pause(struct child *child)
 {
-    uint64_t pause = now_ms() - child->started < SHORT_LIFE_MS ? PAUSE_MIN_MS : 0;
-    if (!child->joined) {
-        if (++child->failures >= FAILURES_MAX)
-            return false;
-        pause <<= child->failures;
-    }
+    uint64_t lived = now_ms() - child->started;
+    unsigned doublings;
+    if (child->joined && (child->got_on || lived >= LONG_LIFE_MS))
+        child->failures = 0;
+    else
+        child->failures += weight_of_end(child);
+    if (child->failures >= FAILURES_MAX)
+        return false;
+    doublings = child->failures / PAUSE_STEP;
     child->state = CHILD_PAUSED;
-    child->due = now_ms() + pause;
+    child->due = now_ms();
+    if (doublings > 0 || lived < SHORT_LIFE_MS)
+        child->due += (uint64_t)PAUSE_MIN_MS << doublings;
     return true;
 }
 

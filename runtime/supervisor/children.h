@@ -47,7 +47,9 @@ struct child {
     int member;                  /* >= 0: not swept yet */
     int status;                  /* as waitpid(2) gave it, once reaped */
     bool joined;                 /* since it was started */
-    unsigned failures;           /* ends in a row before it joined */
+    bool got_on;                 /* since it was started it has done some of its work */
+    unsigned failures;           /* ends in a row without that, weighed (children.c) */
+    uint64_t began_at;           /* how far its work was when it was started (ends.c) */
     uint64_t started;            /* CLOCK_MONOTONIC, milliseconds */
     uint64_t steps;              /* a worker's progress when it was last seen to move (stuck.c) */
     uint64_t parts;
@@ -69,7 +71,7 @@ bool child_swept(struct child *child);
 enum child_end child_end(const struct child *child, char *text, size_t size);
 
 /* child_pause - to be started again: at once if it had lived for a while, else after a pause, which
- * grows when it doesn't even join. False when it was tried too often. */
+ * grows as long as it doesn't get on. False when it was tried too often. */
 bool child_pause(struct child *child);
 
 /* child_argument - add one (with a format: its value) to its command line; 0 or -ENOMEM */

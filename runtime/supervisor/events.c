@@ -1,8 +1,8 @@
 /*
  * events.c - the supervisor's loop: signals, members' ends, and the clock
  *
- * Two tables decide: what follows the end of a child (role x end), and what the run does next
- * (state x event). The rest of the file turns what the kernel says into those events.
+ * A table decides what the run does next (state x event); the rest of the file turns what the
+ * kernel says into those events. What follows the end of a child stands in ends.c.
  */
 #include "runtime/log.h"
 #include "runtime/supervisor/stuck.h"
@@ -80,106 +80,11 @@ static void happen(struct supervisor *run, enum run_event event)
         run_table[run->state][event](run);
 }
 
-static void break_off(struct supervisor *run, enum run_status status)
+void supervisor_break_off(struct supervisor *run, enum run_status status)
 {
     if (run->state == RUN_RUNNING || run->state == RUN_DRAINING)
         run->status = status;
     happen(run, EVENT_BROKEN);
-}
-
-/* ---- what follows the end of a child ---- */
-
-enum verdict { RESTART, RETIRE, GIVE_UP, BREAK_OFF };
-
-/* While the run goes on. A worker that leaves by itself is missed as much as one that dies. */
-static const struct {
-    enum verdict verdict;
-    enum run_status status; /* of BREAK_OFF */
-} verdicts[MR_ROLE_WORKER + 1][CHILD_ENDS] = {
-    [MR_ROLE_TOKENIZER] = {[END_DONE] = {RETIRE, 0},
-                           [END_INPUT_BROKEN] = {RETIRE, RUN_SOME_FAILED},
-                           [END_DEATH] = {RESTART, 0},
-                           [END_MODEL_CHANGED] = {BREAK_OFF, RUN_SOME_FAILED},
-                           [END_OUTPUT_CLOSED] = {RESTART, 0},
-                           [END_IMPOSSIBLE] = {BREAK_OFF, RUN_IMPOSSIBLE}},
-    [MR_ROLE_COLLECTOR] = {[END_DONE] = {RESTART, 0},
-                           [END_INPUT_BROKEN] = {RESTART, 0},
-                           [END_DEATH] = {RESTART, 0},
-                           [END_MODEL_CHANGED] = {BREAK_OFF, RUN_SOME_FAILED},
-                           [END_OUTPUT_CLOSED] = {BREAK_OFF, RUN_SOME_FAILED},
-                           [END_IMPOSSIBLE] = {BREAK_OFF, RUN_IMPOSSIBLE}},
-    [MR_ROLE_WORKER] = {[END_DONE] = {RESTART, 0},
-                        [END_INPUT_BROKEN] = {RESTART, 0},
-                        [END_DEATH] = {RESTART, 0},
-                        [END_MODEL_CHANGED] = {BREAK_OFF, RUN_SOME_FAILED},
-                        [END_OUTPUT_CLOSED] = {RESTART, 0},
-                        [END_IMPOSSIBLE] = {GIVE_UP, 0}},
-};
-
-static bool ending(const struct supervisor *run)
-{
-    return run->state == RUN_LEAVING || run->state == RUN_STOPPING;
-}
-
-static void give_up(struct supervisor *run, struct child *child)
-{
-    child->state = CHILD_ENDED;
-    if (child->role != MR_ROLE_WORKER) {
-        break_off(run, RUN_IMPOSSIBLE);
-        return;
-    }
-    if (group_workers_left(&run->group) > 0)
-        return;
-    log_error("no worker is left");
-    break_off(run, RUN_IMPOSSIBLE);
-}
-
-static void restart(struct supervisor *run, struct child *child, const char *how)
-{
-    bool again = child_pause(child);
-    run->restarts++;
-    if (again) {
-        log_warning("%s %s; it is started again", child->name, how);
-    } else {
-        log_error("%s %s, again and again without getting to work; it is given up", child->name,
-                  how);
-        give_up(run, child);
-    }
-}
-
-static void retire(struct supervisor *run, struct child *child, enum run_status status)
-{
-    child->state = CHILD_ENDED;
-    run->input_done = true;
-    if (run->status == RUN_ANSWERED)
-        run->status = status;
-}
-
-/* judge - a child is reaped and its place is swept */
-static void judge(struct supervisor *run, struct child *child)
-{
-    char how[80];
-    enum child_end end = child_end(child, how, sizeof(how));
-    log_debug("%s %s", child->name, how);
-    if (ending(run)) {
-        child->state = CHILD_ENDED;
-        return;
-    }
-    switch (verdicts[child->role][end].verdict) {
-    case RETIRE:
-        retire(run, child, verdicts[child->role][end].status);
-        break;
-    case RESTART:
-        restart(run, child, how);
-        break;
-    case GIVE_UP:
-        give_up(run, child);
-        break;
-    case BREAK_OFF:
-        child->state = CHILD_ENDED;
-        break_off(run, verdicts[child->role][end].status);
-        break;
-    }
 }
 
 /* ---- members ---- */
@@ -188,7 +93,10 @@ static void member_ended(struct supervisor *run, const mr_control_event *event)
 {
     struct child *child = group_find_member(&run->group, event->member);
     unsigned failed = 0;
-    int taken = mr_supervisor_sweep(run->domain, event->member, &failed);
+    int taken;
+    if (child != NULL)
+        supervisor_note_work(run, child); /* while its place still tells */
+    taken = mr_supervisor_sweep(run->domain, event->member, &failed);
     if (taken < 0)
         log_error("cannot sweep place %d: %s", event->member, mr_error());
     else if (taken > 0)
@@ -197,7 +105,7 @@ static void member_ended(struct supervisor *run, const mr_control_event *event)
     if (child == NULL)
         log_info("member %d (process %d) has left", event->member, (int)event->pid);
     else if (child_swept(child))
-        judge(run, child);
+        supervisor_judge(run, child);
 }
 
 static void member_joined(struct supervisor *run, const mr_control_event *event)
@@ -239,7 +147,7 @@ static void reap(struct supervisor *run)
         int status;
         if (child->pid > 0 && waitpid(child->pid, &status, WNOHANG) == child->pid &&
             child_reaped(child, status))
-            judge(run, child);
+            supervisor_judge(run, child);
     }
 }
 
@@ -255,10 +163,10 @@ static void hear_signals(struct supervisor *run)
 
 static void start_due(struct supervisor *run, uint64_t now)
 {
-    for (unsigned i = 0; i < run->group.count && !ending(run); i++) {
+    for (unsigned i = 0; i < run->group.count && !supervisor_ending(run); i++) {
         struct child *child = &run->group.children[i];
         if (child->state == CHILD_OFF || (child->state == CHILD_PAUSED && child->due <= now))
-            child_start(child);
+            supervisor_start(run, child);
     }
 }
 
@@ -293,7 +201,7 @@ static void look_around(struct supervisor *run)
         run->last_shown = now;
         progress_show(&run->progress, run->domain);
     }
-    if (run->input_done && !ending(run) && all_is_sent(run))
+    if (run->input_done && !supervisor_ending(run) && all_is_sent(run))
         happen(run, EVENT_ANSWERED);
     if (run->state == RUN_STOPPING && now >= run->deadline)
         happen(run, EVENT_OVERDUE);
@@ -343,11 +251,12 @@ void supervisor_loop(struct supervisor *run)
 {
     struct epoll_event event;
     look_around(run);
-    while (!(ending(run) && group_ended(&run->group))) {
+    while (!(supervisor_ending(run) && group_ended(&run->group))) {
         if (epoll_wait(run->epoll, &event, 1, -1) < 0)
             continue;
         hear_control(run);
         reap(run);
+        start_due(run, now_ms());
         hear_signals(run);
         hear_timer(run);
     }

@@ -234,7 +234,8 @@ static bool stays(const struct supervisor *run)
 {
     if (run->domain == NULL || !run->info.named)
         return false;
-    if (run->resumed || progress_finished(&run->progress, run->domain) > 0 || run->interrupted)
+    if (run->resumed || progress_finished(&run->progress, run->domain) > 0 || run->interrupted ||
+        run->gave_up)
         return mr_domain_unfinished(run->domain) > 0 || !run->input_done;
     return false;
 }

@@ -44,6 +44,7 @@ struct supervisor {
     bool resumed;
     bool input_done; /* every record of the input is taken in, or none will be */
     bool interrupted;
+    bool gave_up;         /* a member was started too often; what was accepted is worth keeping */
     unsigned stuck_after; /* seconds, 0: never */
     unsigned restarts;
     uint64_t deadline; /* STOPPING: when all are killed; milliseconds */
@@ -56,6 +57,22 @@ struct supervisor {
 
 /* supervisor_open_events - block the signals, before any child is started; 0 or -errno, said */
 int supervisor_open_events(struct supervisor *supervisor);
+
+/* supervisor_ending - whether it is on its way out: nobody is started any more */
+static inline bool supervisor_ending(const struct supervisor *run)
+{
+    return run->state == RUN_LEAVING || run->state == RUN_STOPPING;
+}
+
+/* supervisor_break_off - the run can't go on; `status` says why */
+void supervisor_break_off(struct supervisor *supervisor, enum run_status status);
+
+/* ends.c: supervisor_start - a child, and remember how far its work is; supervisor_note_work -
+ * whether it has got on since, before its place is swept; supervisor_judge - what follows its end,
+ * once it is reaped and its place is swept */
+void supervisor_start(struct supervisor *supervisor, struct child *child);
+void supervisor_note_work(struct supervisor *supervisor, struct child *child);
+void supervisor_judge(struct supervisor *supervisor, struct child *child);
 
 /* supervisor_loop - start the group and run until no process of it is left */
 void supervisor_loop(struct supervisor *supervisor);

@@ -6,6 +6,8 @@
  *
  *   ECHO_STEP_US    microseconds a step
  *   ECHO_EXIT       exit at once with this status, instead of attaching
+ *   ECHO_EXIT_NAME  exit at once with status 1 if this is its name
+ *   ECHO_LEAVE      join, and leave without any work
  *   ECHO_DIE_SEED   kill itself when it holds a request with this seed
  */
 #include <errno.h>
@@ -14,6 +16,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -117,11 +120,13 @@ int main(int argc, char **argv)
     prctl(PR_SET_NAME, wants.name);
     if (getenv("ECHO_EXIT") != NULL)
         return (int)setting("ECHO_EXIT", 0);
+    if (getenv("ECHO_EXIT_NAME") != NULL && strcmp(getenv("ECHO_EXIT_NAME"), wants.name) == 0)
+        return 1;
     if (wants.capacity > BATCH_MAX)
         wants.capacity = BATCH_MAX;
     n = mr_worker_attach(&worker, domain, &wants);
     if (n == 0)
-        n = work(worker);
+        n = getenv("ECHO_LEAVE") != NULL ? -ESHUTDOWN : work(worker);
     if (n != -ESHUTDOWN)
         fprintf(stderr, "%s: %s\n", wants.name, mr_error());
     mr_worker_leave(worker);
