@@ -37,7 +37,8 @@ typedef struct peer {
     pid_t pid;
     bool dead;     /* told to the caller: waits for its sweep */
     bool said_bye; /* left in order */
-    uint64_t turn; /* of a greeter: how many connected before it */
+    bool asked;    /* a greeter that gave an order and waits for the answer */
+    uint64_t turn; /* of a greeter: how many connected before it, 1 at least */
 } peer;
 
 struct mr_control {
@@ -166,7 +167,7 @@ void mr_control_allow(mr_control *control, mr_control_policy policy, void *self)
     control->policy_self = self;
 }
 
-/* ---- greetings ---- */
+/* ---- callers ---- */
 
 /* Without a descriptor for him the caller is hung up on: left waiting, he would keep the listener
  * readable, and mr_control_next() busy for ever. */
@@ -212,7 +213,7 @@ static void accept_greeter(mr_control *control)
         return;
     }
     control->greeters[place].socket = fd;
-    control->greeters[place].turn = control->turns++;
+    control->greeters[place].turn = ++control->turns;
 }
 
 static bool terminated(const char *text, size_t size)
@@ -236,12 +237,17 @@ static int check_greeting(const mr_control *control, const mr_greeting *g, ssize
     return 0;
 }
 
-/* Who is it, by the kernel's word? Opens its pidfd. */
-static int identify(int socket, struct ucred *who, int *pidfd)
+static bool peer_of(int socket, struct ucred *who)
 {
     socklen_t size = sizeof(*who);
 
-    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, who, &size) || who->pid <= 0)
+    return !getsockopt(socket, SOL_SOCKET, SO_PEERCRED, who, &size);
+}
+
+/* Who is it, by the kernel's word? Opens its pidfd. */
+static int identify(int socket, struct ucred *who, int *pidfd)
+{
+    if (!peer_of(socket, who) || who->pid <= 0)
         return mr_fail(EPERM,
                        "the member's process can't be seen from here (another pid namespace): it "
                        "could not be taken over when it dies");
@@ -314,45 +320,126 @@ static void send_answer(const mr_control *control, int socket, const mr_answer *
             MSG_NOSIGNAL | MSG_DONTWAIT); /* a member that can't hear is seen to die */
 }
 
-/* A greeter has spoken: it gets a place or a refusal. */
-static void hear_greeting(mr_control *control, unsigned number, mr_control_event *event)
+/* One whose death we couldn't hear of must not be a member: the place it was given is taken back
+ * before it knows of it. */
+static int seat(mr_control *control, peer *greeter, int number)
 {
-    peer *greeter = &control->greeters[number];
-    mr_greeting greeting = {0};
-    mr_answer answer = {.magic = MR_GREETING_MAGIC, .bytes = sizeof(answer)};
-    ssize_t got = recv(greeter->socket, &greeting, sizeof(greeting), 0);
-
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (got <= 0) {
-        peer_close(control, greeter);
-        return;
-    }
-    answer.place = check_greeting(control, &greeting, got);
-    if (!answer.place)
-        answer.place = admit(control, &greeting, greeter->socket, greeter);
-    event->pid = greeter->pid;
-    event->role = (enum mr_role)greeting.role;
-    if (answer.place < 0) {
-        snprintf(answer.why, sizeof(answer.why), "%s", mr_error());
-        snprintf(event->why, sizeof(event->why), "%s", answer.why);
-        event->kind = MR_CONTROL_REFUSED;
-        event->member = -1;
-        send_answer(control, greeter->socket, &answer);
-        peer_close(control, greeter);
-        return;
-    }
-    peer *place = &control->places[answer.place];
+    peer *place = &control->places[number];
+    int error;
 
     peer_close(control, place);
     *place = *greeter;
     *greeter = (peer){.socket = -1, .pidfd = -1};
     epoll_ctl(control->epoll, EPOLL_CTL_DEL, place->socket, NULL);
-    watch(control, place->socket, ABOUT_SOCKET, (unsigned)answer.place);
-    watch(control, place->pidfd, ABOUT_PIDFD, (unsigned)answer.place);
-    send_answer(control, place->socket, &answer);
+    if (!watch(control, place->socket, ABOUT_SOCKET, (unsigned)number) &&
+        !watch(control, place->pidfd, ABOUT_PIDFD, (unsigned)number))
+        return number;
+    error = errno;
+    *greeter = *place;
+    *place = (peer){.socket = -1, .pidfd = -1};
+    mr_supervisor_sweep(control->domain, number, NULL);
+    return mr_fail(error, "process %d can't be watched: %s", (int)greeter->pid, strerror(error));
+}
+
+static void refuse(mr_control *control, peer *greeter, mr_answer *answer, mr_control_event *event)
+{
+    snprintf(answer->why, sizeof(answer->why), "%s", mr_error());
+    snprintf(event->why, sizeof(event->why), "%s", answer->why);
+    event->kind = MR_CONTROL_REFUSED;
+    event->member = -1;
+    send_answer(control, greeter->socket, answer);
+    peer_close(control, greeter);
+}
+
+static void take_greeting(mr_control *control, peer *greeter, const mr_greeting *greeting,
+                          ssize_t got, mr_control_event *event)
+{
+    mr_answer answer = {.magic = MR_GREETING_MAGIC, .bytes = sizeof(answer)};
+
+    answer.place = check_greeting(control, greeting, got);
+    if (!answer.place)
+        answer.place = admit(control, greeting, greeter->socket, greeter);
+    event->pid = greeter->pid;
+    event->role = (enum mr_role)greeting->role;
+    if (answer.place >= 0)
+        answer.place = seat(control, greeter, answer.place);
+    if (answer.place < 0) {
+        refuse(control, greeter, &answer, event);
+        return;
+    }
+    send_answer(control, control->places[answer.place].socket, &answer);
     event->kind = MR_CONTROL_JOINED;
     event->member = answer.place;
+}
+
+/* ---- orders ---- */
+
+static int check_order(int socket, const mr_order *order, ssize_t got)
+{
+    struct ucred who;
+
+    if (got != (ssize_t)sizeof(*order) || order->bytes != sizeof(*order) ||
+        !terminated(order->command.word, sizeof(order->command.word)))
+        return mr_fail(EPROTO, "the order is not one of this version of millrace");
+    if (!peer_of(socket, &who))
+        return mr_fail(EPERM, "who gives the order can't be told: %s", strerror(errno));
+    if (who.uid != geteuid())
+        return mr_fail(EPERM, "the order is given by user %u, the domain is of user %u", who.uid,
+                       geteuid());
+    return 0;
+}
+
+static void take_order(mr_control *control, peer *greeter, const mr_order *order, ssize_t got,
+                       mr_control_event *event)
+{
+    int rc = check_order(greeter->socket, order, got);
+
+    greeter->asked = true;
+    if (rc) {
+        mr_control_answer(control, greeter->turn, rc, mr_error());
+        return;
+    }
+    event->kind = MR_CONTROL_COMMAND;
+    event->caller = greeter->turn;
+    event->command = order->command;
+}
+
+void mr_control_answer(mr_control *control, uint64_t caller, int result, const char *text)
+{
+    mr_answer answer = {.magic = MR_ORDER_MAGIC, .place = result, .bytes = sizeof(answer)};
+
+    snprintf(answer.why, sizeof(answer.why), "%s", text);
+    for (int i = 0; i < MAX_GREETERS; i++) {
+        peer *greeter = &control->greeters[i];
+
+        if (greeter->socket < 0 || !greeter->asked || greeter->turn != caller)
+            continue;
+        send(greeter->socket, &answer, sizeof(answer), MSG_NOSIGNAL | MSG_DONTWAIT);
+        peer_close(control, greeter);
+        return;
+    }
+}
+
+/* A greeter has spoken: it becomes a member, gives an order, or is sent away. One that speaks again
+ * while it waits for an answer is hung up on. */
+static void hear_greeter(mr_control *control, unsigned number, mr_control_event *event)
+{
+    peer *greeter = &control->greeters[number];
+    union {
+        uint64_t magic;
+        mr_greeting greeting;
+        mr_order order;
+    } said = {0};
+    ssize_t got = recv(greeter->socket, &said, sizeof(said), 0);
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0 || greeter->asked)
+        peer_close(control, greeter);
+    else if (said.magic == MR_ORDER_MAGIC)
+        take_order(control, greeter, &said.order, got, event);
+    else
+        take_greeting(control, greeter, &said.greeting, got, event);
 }
 
 /* ---- deaths ---- */
@@ -432,7 +519,7 @@ int mr_control_next(mr_control *control, mr_control_event *event)
             accept_greeter(control);
             break;
         case ABOUT_GREETER:
-            hear_greeting(control, number, event);
+            hear_greeter(control, number, event);
             break;
         case ABOUT_SOCKET:
             hear_member(control, number, event);

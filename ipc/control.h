@@ -2,14 +2,15 @@
  * control.h - the words spoken on a domain's control socket (private to ipc/)
  *
  * A SOCK_SEQPACKET socket in /dev/shm: a member greets, the supervisor answers with a place and the
- * queues' eventfds, or with a refusal; the connection then stays open. Who the member is, the
- * supervisor learns from the kernel (SO_PEERCRED), never from the message.
+ * queues' eventfds, or with a refusal; the connection then stays open. Or somebody gives an order,
+ * is answered, and is hung up on. Who it is, the supervisor learns from the kernel (SO_PEERCRED),
+ * never from the message.
  */
 #ifndef MILLRACE_IPC_CONTROL_H
 #define MILLRACE_IPC_CONTROL_H
 
 #include "ipc/domain.h"
-#include <millrace/member.h>
+#include <millrace/supervise.h>
 
 #define MR_GREETING_MAGIC UINT64_C(0x3147455254524d)
 
@@ -40,6 +41,16 @@ typedef struct mr_answer {
     char why[200];
     uint64_t reserved[4];
 } mr_answer;
+
+#define MR_ORDER_MAGIC UINT64_C(0x315245445252524d)
+
+typedef struct mr_order {
+    uint64_t magic;
+    uint32_t bytes;
+    uint32_t reserved_word;
+    mr_command command;
+    uint64_t reserved[4];
+} mr_order;
 
 enum { MR_GOODBYE = 'G' };
 

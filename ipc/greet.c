@@ -1,5 +1,5 @@
 /*
- * greet.c - the member's side of the control socket
+ * greet.c - the callers' side of the control socket: members, and those that give orders
  */
 #include "ipc/control.h"
 #include "ipc/error.h"
@@ -18,7 +18,7 @@ enum { ANSWER_SECONDS = 10 };
 static int dial(const mr_domain *domain)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct timeval patience = {.tv_sec = ANSWER_SECONDS};
+    const struct timeval patience = {.tv_sec = ANSWER_SECONDS};
     char path[MR_PATH_MAX];
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
@@ -144,4 +144,67 @@ bool mr_control_hung_up(int socket)
     ssize_t got = recv(socket, &byte, 1, MSG_DONTWAIT);
 
     return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+/* ---- orders ---- */
+
+/* What the supervisor said, in `text`, and its verdict. */
+static int hear_answer(int socket, const char *domain, char *text, size_t size)
+{
+    mr_answer answer = {0};
+    ssize_t got;
+
+    do
+        got = recv(socket, &answer, sizeof(answer), 0);
+    while (got < 0 && errno == EINTR);
+    if (got != (ssize_t)sizeof(answer) || answer.magic != MR_ORDER_MAGIC || answer.place > 0) {
+        snprintf(text, size, "the supervisor of domain '%s' gave no answer", domain);
+        return -EPROTO;
+    }
+    answer.why[sizeof(answer.why) - 1] = 0;
+    snprintf(text, size, "%s", answer.why);
+    return answer.place;
+}
+
+/* A worker that drains may be in a long step; the supervisor answers anything else at once. */
+static void be_patient(int socket)
+{
+    const struct timeval for_ever = {0};
+
+    setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &for_ever, sizeof(for_ever));
+}
+
+static int ask(const mr_domain *domain, const mr_command *command, int *out)
+{
+    const mr_order order = {.magic = MR_ORDER_MAGIC, .bytes = sizeof(order), .command = *command};
+    int fd = dial(domain);
+
+    if (fd < 0)
+        return fd;
+    if (command->verb == MR_VERB_DRAIN)
+        be_patient(fd);
+    if (send(fd, &order, sizeof(order), MSG_NOSIGNAL) != (ssize_t)sizeof(order)) {
+        close(fd);
+        return mr_fail(EPROTO, "the supervisor of domain '%s' hung up", domain->info.name);
+    }
+    *out = fd;
+    return 0;
+}
+
+int mr_control_ask(const char *name, const mr_command *command, char *text, size_t size)
+{
+    mr_domain *domain;
+    int fd = -1, rc = mr_domain_open(&domain, name);
+
+    if (!rc) {
+        rc = ask(domain, command, &fd);
+        mr_domain_close(domain); /* its lock too: who only waits for an answer is no member */
+    }
+    if (rc) {
+        snprintf(text, size, "%s", mr_error());
+        return rc;
+    }
+    rc = hear_answer(fd, name, text, size);
+    close(fd);
+    return rc;
 }

@@ -78,7 +78,8 @@ typedef struct mr_place_record {
     uint32_t capacity;
     uint32_t flags;
     char name[32];
-    uint64_t reserved[4];
+    mr_word leave; /* 1: it shall put back what it holds and leave (mr_supervisor_drain()) */
+    uint64_t reserved[3];
     /* written by the member alone: its progress (plain stores) */
     _Alignas(128) mr_word steps;
     mr_word parts;

@@ -146,6 +146,7 @@ static void fill_place(mr_domain *domain, int index, const mr_member_options *op
     place->capacity = options->capacity;
     place->flags = options->flags;
     snprintf(place->name, sizeof(place->name), "%s", options->name ? options->name : "");
+    atomic_store_explicit(&place->leave, 0, memory_order_relaxed);
     atomic_store_explicit(&place->steps, 0, memory_order_relaxed);
     atomic_store_explicit(&place->parts, 0, memory_order_relaxed);
     atomic_store_explicit(&place->step_begun, 0, memory_order_relaxed);

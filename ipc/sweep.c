@@ -268,22 +268,3 @@ int mr_supervisor_audit(mr_domain *domain)
     mind_rings(domain);
     return mended;
 }
-
-int mr_supervisor_cancel(mr_domain *domain, uint64_t handle, int cancel)
-{
-    uint32_t index = mr_handle_index(handle), generation = mr_handle_generation(handle);
-    mr_state_parts state;
-    uint64_t before;
-
-    if (index >= domain->slot_count)
-        return mr_fail(EINVAL, "slot %u is not in [0, %u)", index, domain->slot_count);
-    before = atomic_load_explicit(&domain->slots[index].cancel, memory_order_acquire);
-    state = mr_state_unpack(mr_slot_load(&domain->slots[index]));
-    if (state.generation != generation || state.state < MR_STATE_READY)
-        return mr_fail(ESTALE, "the request has ended");
-    /* If the word has changed since, the collector has stopped the context, or it has ended. */
-    atomic_compare_exchange_strong_explicit(&domain->slots[index].cancel, &before,
-                                            mr_cancel_make(generation, (uint32_t)cancel),
-                                            memory_order_acq_rel, memory_order_relaxed);
-    return 0;
-}

@@ -429,6 +429,17 @@ static bool may_go_on(mr_worker *worker, uint64_t now)
     return mr_member_alive(worker->member);
 }
 
+/* Between two steps: what others can go on with at once shall not wait until we have left. */
+static int leave_in_order(mr_worker *worker)
+{
+    while (worker->count)
+        if (mr_worker_put_back(worker, worker->held[worker->count - 1]))
+            break; /* the lease is lost: the supervisor has it already */
+    atomic_store_explicit(&worker->member->place->step_begun, 0, memory_order_relaxed);
+    return mr_fail(ESHUTDOWN, "this worker was told to leave domain '%s'",
+                   worker->domain->info.name);
+}
+
 int mr_worker_batch(mr_worker *worker, mr_context **batch, int timeout)
 {
     uint64_t end = timeout > 0 ? mr_monotonic_ns() + (uint64_t)timeout * 1000000 : 0;
@@ -439,6 +450,8 @@ int mr_worker_batch(mr_worker *worker, mr_context **batch, int timeout)
 
         if (!may_go_on(worker, now))
             return mr_fail(ESHUTDOWN, "domain '%s' ends", worker->domain->info.name);
+        if (atomic_load_explicit(&worker->member->place->leave, memory_order_relaxed))
+            return leave_in_order(worker);
         if (!worker->count)
             worker->full = false;
         claim_what_fits(worker);

@@ -4,6 +4,7 @@
  * `tokenizer` and `collector` are for the supervisor alone; see process.h.
  */
 #include "runtime/process.h"
+#include "runtime/supervisor/command.h"
 #include "runtime/supervisor/run.h"
 #include <stdio.h>
 #include <string.h>
@@ -24,6 +25,9 @@ static const struct verb {
     const char *help; /* NULL: hidden */
 } verbs[] = {
     {"run", run_main, "answer the requests of a file or stream"},
+    {"drain", drain_main, "have a worker of a run hand its requests back and leave"},
+    {"scale", scale_main, "change the number of a run's workers"},
+    {"cancel", cancel_main, "end a request of a run"},
     {"help", help_main, "this text"},
     {"version", version_main, "the version of the program"},
     {"--help", help_main, NULL},

@@ -163,6 +163,15 @@ static bool is_lost(const struct collector *collector, const mr_view *view)
     return view->failed && !followed_of(collector, view->handle)->text.stopped;
 }
 
+/* is_ended - whether it was ended from outside before its text was complete: by its client, or by
+ * its deadline. One that is complete is answered, even if that came just after. */
+static bool is_ended(const struct collector *collector, const mr_view *view)
+{
+    return view->done && view->status == MR_ACTIVE &&
+           (view->cancel == MR_CANCEL_CLIENT || view->cancel == MR_CANCEL_DEADLINE) &&
+           !followed_of(collector, view->handle)->text.stopped;
+}
+
 /* follow - bring the text of a context up to the snapshot, and emit what is new of a stream */
 static int follow(struct collector *collector, const mr_view *view)
 {
@@ -236,6 +245,14 @@ static bool has_poison(const struct collector *collector, unsigned choices)
     return has;
 }
 
+static void end_of(const mr_view *view, mr_bytes *code, mr_bytes *message)
+{
+    bool deadline = view->cancel == MR_CANCEL_DEADLINE;
+    *code = bytes_of(deadline ? "deadline_exceeded" : "cancelled");
+    *message = bytes_of(deadline ? "the request took longer than its 'timeout'"
+                                 : "the request was cancelled");
+}
+
 /* trouble_of - why the request has no result: code and message; false if it has one */
 static bool trouble_of(const struct collector *collector, unsigned choices, mr_bytes *code,
                        mr_bytes *message)
@@ -246,11 +263,15 @@ static bool trouble_of(const struct collector *collector, unsigned choices, mr_b
         return true;
     }
     for (unsigned i = 0; i < choices; i++) {
-        if (!is_lost(collector, &collector->views[i]))
-            continue;
-        *code = bytes_of("worker_failed");
-        *message = collector->views[i].failure;
-        return true;
+        if (is_ended(collector, &collector->views[i])) {
+            end_of(&collector->views[i], code, message);
+            return true;
+        }
+        if (is_lost(collector, &collector->views[i])) {
+            *code = bytes_of("worker_failed");
+            *message = collector->views[i].failure;
+            return true;
+        }
     }
     if (collector->views[0].kind == MR_KIND_TEXT)
         return false;
@@ -358,7 +379,7 @@ static int look_at(struct collector *collector, mr_handle handle)
         return error;
     }
     error = follow(collector, &view);
-    if (is_lost(collector, &view) || is_poison(collector, &view))
+    if (is_lost(collector, &view) || is_ended(collector, &view) || is_poison(collector, &view))
         stop_others(collector, &view);
     return error == 0 && view.done ? answer(collector, &view) : error;
 }

@@ -42,6 +42,7 @@ void child_start(struct child *child)
     child->state = CHILD_STARTING;
     child->member = -1;
     child->joined = false;
+    child->leaving = false;
     child->got_on = false;
     child->status = 0;
     child->started = now_ms();

@@ -7,7 +7,7 @@
  * bytes put out, steps begun.
  */
 #include "runtime/log.h"
-#include "runtime/supervisor/supervisor.h"
+#include "runtime/supervisor/orders.h"
 
 enum verdict { RESTART, RETIRE, GIVE_UP, BREAK_OFF };
 
@@ -119,6 +119,10 @@ void supervisor_judge(struct supervisor *run, struct child *child)
     log_debug("%s %s", child->name, how);
     if (supervisor_ending(run)) {
         child->state = CHILD_ENDED;
+        return;
+    }
+    if (child->leaving) {
+        orders_worker_left(run, child);
         return;
     }
     if (has_finished(run, child)) {

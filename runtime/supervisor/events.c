@@ -5,6 +5,7 @@
  * kernel says into those events. What follows the end of a child stands in ends.c.
  */
 #include "runtime/log.h"
+#include "runtime/supervisor/orders.h"
 #include "runtime/supervisor/stuck.h"
 #include "runtime/supervisor/supervisor.h"
 #include <errno.h>
@@ -102,6 +103,7 @@ static void member_ended(struct supervisor *run, const mr_control_event *event)
     else if (taken > 0)
         log_info("%d requests of a dead member were taken back, %u of them given up", taken,
                  failed);
+    orders_member_left(run, event->member);
     if (child == NULL)
         log_info("member %d (process %d) has left", event->member, (int)event->pid);
     else if (child_swept(child))
@@ -131,6 +133,9 @@ static void hear_control(struct supervisor *run)
             break;
         case MR_CONTROL_REFUSED:
             log_warning("process %d may not join: %s", (int)event.pid, event.why);
+            break;
+        case MR_CONTROL_COMMAND:
+            orders_obey(run, &event);
             break;
         case MR_CONTROL_NONE:
             break;
@@ -192,6 +197,7 @@ static void look_around(struct supervisor *run)
 {
     uint64_t now = now_ms();
     start_due(run, now);
+    mr_supervisor_expire(run->domain);
     run_input_pump(&run->input);
     if (now - run->last_audit >= AUDIT_MS) {
         run->last_audit = now;

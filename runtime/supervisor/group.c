@@ -69,6 +69,33 @@ static int make_worker(struct child *child, unsigned number, const char *domain,
     return error;
 }
 
+static unsigned number_of(const struct group *group, const struct child *child)
+{
+    return (unsigned)(child - group->children) - FIRST_WORKER;
+}
+
+struct child *group_add_worker(struct group *group, const char *domain, const struct note *note)
+{
+    struct child *children, *child = NULL;
+    for (unsigned i = FIRST_WORKER; i < group->count && child == NULL; i++)
+        if (group->children[i].state == CHILD_ENDED)
+            child = &group->children[i];
+    if (child == NULL) {
+        children = realloc(group->children, (group->count + 1) * sizeof(*children));
+        if (children == NULL)
+            return NULL;
+        group->children = children;
+        child = &children[group->count++];
+        *child = (struct child){.member = -1};
+    }
+    child_free(child);
+    child->state = CHILD_ENDED;
+    if (make_worker(child, number_of(group, child), domain, note) < 0)
+        return NULL;
+    child->state = CHILD_OFF;
+    return child;
+}
+
 int group_make(struct group *group, const char *domain, const struct note *note,
                enum log_level log_level, const struct run_input *input,
                const struct run_output *output)
@@ -113,6 +140,26 @@ struct child *group_find_member(struct group *group, int member)
         if (group->children[i].member == member)
             return &group->children[i];
     return NULL;
+}
+
+struct child *group_youngest_worker(struct group *group)
+{
+    struct child *youngest = NULL;
+    for (unsigned i = FIRST_WORKER; i < group->count; i++) {
+        struct child *child = &group->children[i];
+        if (child->state != CHILD_ENDED && !child->leaving &&
+            (youngest == NULL || child->started >= youngest->started))
+            youngest = child;
+    }
+    return youngest;
+}
+
+unsigned group_workers(const struct group *group)
+{
+    unsigned count = 0;
+    for (unsigned i = FIRST_WORKER; i < group->count; i++)
+        count += group->children[i].state != CHILD_ENDED && !group->children[i].leaving;
+    return count;
 }
 
 unsigned group_workers_left(const struct group *group)

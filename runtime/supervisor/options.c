@@ -2,6 +2,7 @@
  * options.c - the command line of `millrace run`
  */
 #include "runtime/supervisor/options.h"
+#include "runtime/supervisor/group.h"
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -171,7 +172,7 @@ static bool read_option(struct run_options *options, int option)
         options->output = optarg;
         return true;
     case 'n':
-        return read_unsigned("workers", 0, MR_MAX_MEMBERS - 4, &options->workers);
+        return read_unsigned("workers", 0, GROUP_MAX_WORKERS, &options->workers);
     case OPTION_MAX_BATCH:
         return read_unsigned("max-batch", 1, 4096, &options->max_batch);
     case OPTION_NAME:

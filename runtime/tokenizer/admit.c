@@ -184,6 +184,8 @@ static bool prepare(struct admission *admission, const struct request *request, 
     wanted->prompt = prompt.ids;
     wanted->prompt_length = prompt.count;
     wanted->priority = request->priority;
+    if (request->timeout > 0)
+        wanted->deadline = wanted->accepted + (uint64_t)(request->timeout * 1e9);
     wanted->logit_bias = request->biases;
     wanted->logit_bias_count = request->bias_count;
     wanted->sampling = request->sampling;

@@ -48,6 +48,7 @@ static const struct name {
     {"skip_special_tokens", BOTH, READ},
     {"add_special_tokens", COMPLETION, READ},
     {"priority", BOTH, READ},
+    {"timeout", BOTH, READ},
     {"response_format", BOTH, READ},
     {"metadata", BOTH, IGNORED},
     {"modalities", CHAT, IGNORED},

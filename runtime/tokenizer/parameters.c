@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COMPLETION_MAX_TOKENS = 16, MAX_STOP_BYTES = 1024 };
+enum { COMPLETION_MAX_TOKENS = 16, MAX_STOP_BYTES = 1024, MAX_TIMEOUT_S = 31536000 };
 
 static void read_lengths(struct request *request, struct fields *body)
 {
@@ -181,6 +181,10 @@ static void read_output(struct request *request, struct fields *body)
     fields_boolean(body, "add_special_tokens", &request->begin);
     fields_boolean(body, "ignore_eos", &request->ignore_eos);
     fields_integer(body, "priority", INT32_MIN, INT32_MAX, &priority);
+    if (fields_number(body, "timeout", 0, MAX_TIMEOUT_S, &request->timeout) &&
+        request->timeout == 0)
+        fields_refuse(body, REFUSAL_INVALID_PARAMETER, "timeout", "is 0, but must lie in (0, %d]",
+                      MAX_TIMEOUT_S);
     request->show_special = !skip_special;
     request->priority = (int32_t)priority;
 }

@@ -42,6 +42,7 @@ struct request {
     bool show_special; /* not skip_special_tokens */
     bool begin;        /* add_special_tokens: BOS before the prompt of a completion */
     int32_t priority;
+    double timeout; /* seconds from its reading until it is ended; 0: none */
     unsigned top_logprobs;
     mr_bytes stops[REPLY_MAX_STOPS];
     unsigned stop_count;

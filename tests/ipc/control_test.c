@@ -9,8 +9,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -295,6 +297,138 @@ START_TEST(a_member_sees_that_its_supervisor_is_gone)
 }
 END_TEST
 
+/* ---- orders ---- */
+
+static mr_order good_order(void)
+{
+    return (mr_order){.magic = MR_ORDER_MAGIC,
+                      .bytes = sizeof(mr_order),
+                      .command = {.verb = MR_VERB_SCALE, .number = 3, .word = "three"}};
+}
+
+static mr_answer answer_at(int fd)
+{
+    mr_answer answer = {0};
+
+    ck_assert_int_eq(recv(fd, &answer, sizeof(answer), 0), (ssize_t)sizeof(answer));
+    return answer;
+}
+
+START_TEST(an_order_is_heard_and_answered)
+{
+    pid_t pid = fork();
+    mr_control_event event;
+
+    if (!pid) {
+        const mr_command command = {.verb = MR_VERB_CANCEL, .number = 9, .word = "that one"};
+        char text[64];
+        int rc = mr_control_ask(support_name(domain), &command, text, sizeof(text));
+
+        _exit(rc == -ENOENT && !strcmp(text, "no such request") ? 0 : 1);
+    }
+    event = wait_for(MR_CONTROL_COMMAND);
+    ck_assert_uint_eq(event.command.verb, MR_VERB_CANCEL);
+    ck_assert_uint_eq(event.command.number, 9);
+    ck_assert_str_eq(event.command.word, "that one");
+    mr_control_answer(control, event.caller, -ENOENT, "no such request");
+    expect_exit(pid, 0);
+}
+END_TEST
+
+START_TEST(an_order_to_no_domain_is_an_error)
+{
+    const mr_command command = {.verb = MR_VERB_SCALE};
+    char text[100];
+
+    ck_assert_int_eq(mr_control_ask("no-such-domain", &command, text, sizeof(text)), -ENOENT);
+    ck_assert_ptr_nonnull(strstr(text, "'no-such-domain'"));
+}
+END_TEST
+
+START_TEST(an_order_that_is_none_is_refused)
+{
+    mr_order order = good_order();
+    mr_control_event event;
+    int fd;
+
+    memset(order.command.word, 'x', sizeof(order.command.word));
+    fd = knock(&order, sizeof(order));
+    mr_control_next(control, &event);
+    ck_assert_int_eq(event.kind, MR_CONTROL_NONE);
+    ck_assert_int_eq(answer_at(fd).place, -EPROTO);
+    close(fd);
+    order = good_order();
+    fd = knock(&order, sizeof(order) - 8);
+    mr_control_next(control, &event);
+    ck_assert_int_eq(event.kind, MR_CONTROL_NONE);
+    ck_assert_int_eq(answer_at(fd).place, -EPROTO);
+    close(fd);
+}
+END_TEST
+
+START_TEST(who_gives_a_second_order_is_hung_up_on)
+{
+    mr_order order = good_order();
+    int fd = knock(&order, sizeof(order));
+    mr_control_event event = wait_for(MR_CONTROL_COMMAND), none;
+    char byte;
+
+    ck_assert_int_eq(send(fd, &order, sizeof(order), 0), (ssize_t)sizeof(order));
+    mr_control_next(control, &none);
+    ck_assert_int_eq(none.kind, MR_CONTROL_NONE);
+    ck_assert_int_eq(recv(fd, &byte, 1, 0), 0);
+    mr_control_answer(control, event.caller, 0, "too late"); /* for nobody */
+    close(fd);
+}
+END_TEST
+
+START_TEST(an_answer_may_come_late_and_for_nobody)
+{
+    mr_order order = good_order();
+    int first = knock(&order, sizeof(order)), second;
+    mr_control_event one = wait_for(MR_CONTROL_COMMAND), two;
+
+    second = knock(&order, sizeof(order));
+    two = wait_for(MR_CONTROL_COMMAND);
+    close(first);
+    ck_assert(one.caller != two.caller);
+    mr_control_answer(control, one.caller, 0, "for nobody");
+    mr_control_answer(control, two.caller, 0, "done");
+    ck_assert_str_eq(answer_at(second).why, "done");
+    close(second);
+}
+END_TEST
+
+/* ---- a member that can't be watched ---- */
+
+static int watches_left = -1; /* after so many epoll_ctl() fails; -1: never */
+
+int epoll_ctl(int epoll, int what, int fd, struct epoll_event *event)
+{
+    if (what == EPOLL_CTL_ADD && watches_left >= 0 && watches_left-- == 0) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return (int)syscall(SYS_epoll_ctl, epoll, what, fd, event);
+}
+
+START_TEST(who_cannot_be_watched_gets_no_place)
+{
+    for (int watches = 1; watches <= 2; watches++) { /* the greeter is watched, then these fail */
+        mr_member_info info;
+
+        watches_left = watches;
+        expect_refusal(good(), "can't be watched", ENOSPC);
+        ck_assert_int_eq(mr_member_get_info(domain, 0, &info), -ENOENT);
+    }
+    watches_left = -1;
+    pid_t pid = attach_in_child(good(), false);
+    wait_for(MR_CONTROL_JOINED);
+    wait_for(MR_CONTROL_LEFT);
+    expect_exit(pid, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("control");
@@ -312,6 +446,12 @@ int main(void)
     tcase_add_test(tests, who_hung_up_gets_no_place);
     tcase_add_test(tests, without_descriptors_callers_are_turned_away);
     tcase_add_test(tests, a_member_sees_that_its_supervisor_is_gone);
+    tcase_add_test(tests, an_order_is_heard_and_answered);
+    tcase_add_test(tests, an_order_to_no_domain_is_an_error);
+    tcase_add_test(tests, an_order_that_is_none_is_refused);
+    tcase_add_test(tests, who_gives_a_second_order_is_hung_up_on);
+    tcase_add_test(tests, an_answer_may_come_late_and_for_nobody);
+    tcase_add_test(tests, who_cannot_be_watched_gets_no_place);
     suite_add_tcase(suite, tests);
     return support_run(suite);
 }

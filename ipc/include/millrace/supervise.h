@@ -8,6 +8,7 @@
 #ifndef MILLRACE_SUPERVISE_H
 #define MILLRACE_SUPERVISE_H
 
+#include <millrace/context.h>
 #include <millrace/member.h>
 #include <sys/types.h>
 
@@ -26,11 +27,24 @@ int mr_control_fd(const mr_control *control);
 
 enum mr_control_kind {
     MR_CONTROL_NONE = 0,
-    MR_CONTROL_JOINED = 1, /* a member has its place */
-    MR_CONTROL_DIED = 2,   /* the kernel says that it is dead: sweep it */
-    MR_CONTROL_LEFT = 3,   /* it left in order and holds nothing: sweep it all the same */
-    MR_CONTROL_REFUSED = 4 /* somebody was refused; `why` is the sentence he got */
+    MR_CONTROL_JOINED = 1,  /* a member has its place */
+    MR_CONTROL_DIED = 2,    /* the kernel says that it is dead: sweep it */
+    MR_CONTROL_LEFT = 3,    /* it left in order and holds nothing: sweep it all the same */
+    MR_CONTROL_REFUSED = 4, /* somebody was refused; `why` is the sentence he got */
+    MR_CONTROL_COMMAND = 5 /* somebody of the same user commands: mr_control_answer() must follow */
 };
+
+enum mr_verb {
+    MR_VERB_DRAIN = 1, /* the worker `word` shall leave: its name or its pid */
+    MR_VERB_SCALE = 2, /* `number` own workers */
+    MR_VERB_CANCEL = 3 /* the request with the id `word` shall end */
+};
+
+typedef struct mr_command {
+    uint32_t verb; /* enum mr_verb; any number may come */
+    uint32_t number;
+    char word[520]; /* ends with a NUL */
+} mr_command;
 
 typedef struct mr_control_event {
     enum mr_control_kind kind;
@@ -38,6 +52,8 @@ typedef struct mr_control_event {
     pid_t pid;
     enum mr_role role;
     char why[200];
+    uint64_t caller;    /* MR_CONTROL_COMMAND: whom to answer */
+    mr_command command; /* MR_CONTROL_COMMAND */
 } mr_control_event;
 
 /*
@@ -47,6 +63,24 @@ typedef struct mr_control_event {
  * the place stays taken until mr_supervisor_sweep().
  */
 int mr_control_next(mr_control *control, mr_control_event *event);
+
+/*
+ * mr_control_answer - tell the caller of a command what came of it, and hang up
+ *
+ * `result` is 0 or -errno and `text` one sentence. May come late; a caller who didn't wait for it
+ * is no error.
+ */
+void mr_control_answer(mr_control *control, uint64_t caller, int result, const char *text);
+
+/*
+ * mr_control_ask - command a running domain, and wait for the answer
+ *
+ *   text  the sentence of the answer, or why there is none
+ *
+ * For any process of the domain's user; it need not be a member. Returns what mr_control_answer()
+ * was given, or -ENOENT, -ESTALE (no such domain, a dead one), -EACCES (another user's), -EPROTO.
+ */
+int mr_control_ask(const char *domain, const mr_command *command, char *text, size_t size);
 
 /* What is known of a member; from its record in shared memory. */
 typedef struct mr_member_info {
@@ -89,8 +123,27 @@ int mr_supervisor_sweep_all(mr_domain *domain);
  * word that is no state) and mend it; returns how many. Each second is often enough. */
 int mr_supervisor_audit(mr_domain *domain);
 
-/* mr_supervisor_cancel - ask that a context ends, if it doesn't already; -ESTALE */
+/*
+ * mr_supervisor_cancel - ask that a context ends, if it doesn't already
+ *
+ * One that waits is DONE when this returns; one that is held is handed on by its worker after the
+ * step that it is in. The first who asks says why. Returns 0, -ESTALE (it has ended), -EINVAL.
+ */
 int mr_supervisor_cancel(mr_domain *domain, uint64_t handle, int cancel);
+
+/* mr_supervisor_find - the contexts of a request that are not yet done, by its request id, the
+ * first `room` of them; returns how many there are in all */
+size_t mr_supervisor_find(const mr_domain *domain, mr_bytes request_id, uint64_t *handles,
+                          size_t room);
+
+/* mr_supervisor_expire - end what has passed its deadline, and what waits although it is cancelled
+ * (a worker put it back). Many times a second is right: one look at each slot. Returns how many
+ * deadlines have passed. */
+unsigned mr_supervisor_expire(mr_domain *domain);
+
+/* mr_supervisor_drain - tell a worker to leave: its next mr_worker_batch() puts back what it holds
+ * and returns -ESHUTDOWN. -ENOENT when the place holds no worker. */
+int mr_supervisor_drain(mr_domain *domain, int member);
 
 /* Which process may be a member: decided by the supervisor for strangers; see mr_control_allow().
  */

@@ -61,10 +61,11 @@ int mr_worker_join(mr_worker **worker, mr_domain *domain, const mr_worker_option
  *   timeout  milliseconds to wait when none is held and none is to be had; MR_WAIT; 0: don't
  *
  * A context is new in the first batch that has it (its processed length is 0 for a text context).
- * Returns their number; 0 (timeout); -ESHUTDOWN (leave now, the domain ends). While a held context
- * is suspect, the batch is that one alone.
- * Cost without sleeping: a few loads and one compare-and-swap per new context, no system call
- * (but for one look at the control socket each 100 ms).
+ * Returns their number; 0 (timeout); -ESHUTDOWN (leave now: the domain ends, or this worker was
+ * told to leave, as by `millrace drain`; then what it held has been put back already and must not
+ * be touched again). While a held context is suspect, the batch is that one alone. Cost without
+ * sleeping: a few loads and one compare-and-swap per new context, no system call (but for one look
+ * at the control socket each 100 ms).
  */
 int mr_worker_batch(mr_worker *worker, mr_context **batch, int timeout);
 
