@@ -48,6 +48,7 @@ struct child {
     int status;                  /* as waitpid(2) gave it, once reaped */
     bool joined;                 /* since it was started */
     bool leaving;                /* it was told to, and isn't started again */
+    uint64_t caller;             /* who waits for that (mr_control_answer()); 0: nobody */
     bool got_on;                 /* since it was started it has done some of its work */
     unsigned failures;           /* ends in a row without that, weighed (children.c) */
     uint64_t began_at;           /* how far its work was when it was started (ends.c) */

@@ -83,16 +83,16 @@ static void let_go(struct supervisor *run, struct child *child)
 static void drain_member(struct supervisor *run, const mr_control_event *event, int member)
 {
     struct child *child = group_find_member(&run->group, member);
-    if (run->callers[member] != 0) {
+    if (run->callers[member] != 0 || (child != NULL && child->leaving)) {
         answer(run, event, -EALREADY, "worker '%.*s' was told to leave already", SHOWN_MAX,
                event->command.word);
-        return;
-    }
-    run->callers[member] = event->caller;
-    if (child != NULL)
+    } else if (child != NULL) {
+        child->caller = event->caller;
         let_go(run, child);
-    else
+    } else {
+        run->callers[member] = event->caller;
         mr_supervisor_drain(run->domain, member);
+    }
 }
 
 static void drain(struct supervisor *run, const mr_control_event *event)
@@ -114,17 +114,23 @@ static void drain(struct supervisor *run, const mr_control_event *event)
     }
 }
 
+static void say_left(struct supervisor *run, uint64_t *caller)
+{
+    if (*caller != 0)
+        mr_control_answer(run->control, *caller, 0, "the worker has left");
+    *caller = 0;
+}
+
 void orders_member_left(struct supervisor *run, int member)
 {
-    if (run->callers[member] != 0)
-        mr_control_answer(run->control, run->callers[member], 0, "the worker has left");
-    run->callers[member] = 0;
+    say_left(run, &run->callers[member]);
 }
 
 void orders_worker_left(struct supervisor *run, struct child *child)
 {
     child->state = CHILD_ENDED;
     child->leaving = false;
+    say_left(run, &child->caller);
     log_info("%s has left, as it was told to", child->name);
     if (group_workers_left(&run->group) == 0)
         log_warning(

@@ -10,7 +10,7 @@
  * answered when the worker has left */
 void orders_obey(struct supervisor *run, const mr_control_event *event);
 
-/* orders_member_left - the place was swept: who waited for that is answered */
+/* orders_member_left - a stranger's place was swept: who waited for that is answered */
 void orders_member_left(struct supervisor *run, int member);
 
 /* orders_worker_left - a worker that was told to leave has ended: it isn't started again */

@@ -47,7 +47,7 @@ struct supervisor {
     bool gave_up;         /* a member was started too often; what was accepted is worth keeping */
     unsigned stuck_after; /* seconds, 0: never */
     unsigned restarts;
-    uint64_t callers[MR_MAX_MEMBERS]; /* who waits for the member to leave (mr_control_answer()) */
+    uint64_t callers[MR_MAX_MEMBERS]; /* who waits for a stranger in this place to leave */
     uint64_t deadline;                /* STOPPING: when all are killed; milliseconds */
     uint64_t last_audit;
     uint64_t last_shown;

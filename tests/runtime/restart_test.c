@@ -22,7 +22,7 @@ static void plant(const char *name, const char *status)
 {
     char path[600], options[400];
     const char *build = getenv("MILLRACE_BUILD"), *of_asan = getenv("ASAN_OPTIONS");
-    snprintf(path, sizeof(path), "%s/tests/runtime/.libs/fault.so", build != NULL ? build : ".");
+    snprintf(path, sizeof(path), "%s/tests/runtime/fault.so", build != NULL ? build : ".");
     ck_assert_msg(access(path, R_OK) == 0, "'%s' is missing", path);
     snprintf(options, sizeof(options), "%s:verify_asan_link_order=0",
              of_asan != NULL ? of_asan : "");
