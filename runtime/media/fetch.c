@@ -97,7 +97,7 @@ static int fetch_data(struct text url, size_t limit, struct media_bytes *bytes,
                           "the data: URL is broken: it has no ',' before its content");
     head = (struct text){url.bytes, (size_t)(comma - url.bytes)};
     content = behind(url, head.length + 1);
-    if (content.length / 4 > limit) /* base64 of which each character is written as %XX */
+    if (content.length > 3 * BASE64_ENCODED(limit)) /* each of its characters may be a %XX */
         return too_large(error, limit);
     bytes->bytes = malloc(content.length + 1);
     if (bytes->bytes == NULL)

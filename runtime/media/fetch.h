@@ -21,7 +21,7 @@
 /*
  * media_fetch - the bytes that a URL names
  *
- *   limit  on the bytes, in [0, SIZE_MAX / 4]
+ *   limit  on the bytes, in [0, SIZE_MAX / 8]
  *   bytes  out; may be none
  *
  * Returns 0 or a failure as in media.h. Memory taken: at most four times the limit, and after a
