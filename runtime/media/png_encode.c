@@ -83,8 +83,9 @@ static void write_png(png_structp png, png_infop info, struct writer *writer)
 {
     const size_t stride = (size_t)writer->width * writer->form;
     png_set_write_fn(png, writer, on_write, on_flush);
-    png_set_compression_level(png, 6);
-    png_set_filter(png, PNG_FILTER_TYPE_BASE, PNG_FILTER_UP);
+    /* Of a picture with noise level 6 makes a sixth less, and takes three times as long. */
+    png_set_compression_level(png, 3);
+    png_set_filter(png, PNG_FILTER_TYPE_BASE, PNG_ALL_FILTERS);
     png_set_IHDR(png, info, writer->width, writer->height, 8, color_type(writer->form),
                  PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     png_write_info(png, info);
