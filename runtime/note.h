@@ -17,10 +17,13 @@ struct note {
     char *output;     /* absolute path, or "" when it is a stream */
     char *worker;     /* the worker's command; "" for the one that is shipped */
     unsigned workers;
-    unsigned max_batch; /* 0: the worker's default */
-    unsigned threads;   /* 0: the worker's default */
-    bool stream;        /* pieces of the answers are wanted before the final record */
-    bool plain_io;      /* io_uring is not to be used */
+    unsigned max_batch;    /* 0: the worker's default */
+    unsigned threads;      /* 0: the worker's default */
+    unsigned image_tokens; /* that an image stands as */
+    int image_token;       /* -1: the vocabulary's own */
+    unsigned sample_rate;  /* of speech, in samples a second */
+    bool stream;           /* pieces of the answers are wanted before the final record */
+    bool plain_io;         /* io_uring is not to be used */
 };
 
 /* note_write - into the domain's note; 0, -ENOMEM, or -E2BIG (paths too long for it) */

@@ -15,9 +15,11 @@ struct head {
     uint8_t top_logprobs;
     uint8_t stop_count;
     uint32_t flags;
+    uint32_t sample_rate;
+    uint32_t reserved;
     uint64_t line;
 };
-_Static_assert(sizeof(struct head) == 16, "the head of a reply has no padding");
+_Static_assert(sizeof(struct head) == 24, "the head of a reply has no padding");
 
 enum { NAMED_STRINGS = 6 };
 
@@ -58,6 +60,7 @@ void reply_encode(const struct reply *source, char *buffer)
                         .top_logprobs = (uint8_t)reply.top_logprobs,
                         .stop_count = (uint8_t)reply.stop_count,
                         .flags = reply.flags,
+                        .sample_rate = reply.sample_rate,
                         .line = reply.line};
     memcpy(buffer, &head, sizeof(head));
     buffer += sizeof(struct head);
@@ -96,6 +99,7 @@ int reply_decode(struct reply *result, mr_bytes note)
     note.length -= sizeof(struct head);
     reply.endpoint = head.endpoint;
     reply.flags = head.flags;
+    reply.sample_rate = head.sample_rate;
     reply.top_logprobs = head.top_logprobs;
     reply.line = head.line;
     reply.stop_count = head.stop_count;

@@ -11,7 +11,7 @@
 
 #include <millrace/context.h>
 
-enum { REPLY_VERSION = 1, REPLY_MAX_STOPS = 16 };
+enum { REPLY_VERSION = 2, REPLY_MAX_STOPS = 16 };
 
 /* Which API the request was for; 0 only in refusals of records that didn't get so far. */
 enum endpoint {
@@ -35,6 +35,7 @@ struct reply {
     enum endpoint endpoint;
     unsigned flags;        /* enum reply_flags */
     unsigned top_logprobs; /* alternatives a position, 0 to 20 */
+    unsigned sample_rate;  /* of ENDPOINT_SPEECH: samples a second */
     uint64_t line;         /* of the record in the input, the first is 1 */
     mr_bytes custom_id;    /* length 0 only in refusals */
     mr_bytes model;        /* as the answer shall name it */

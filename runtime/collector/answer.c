@@ -3,6 +3,7 @@
  */
 #include "runtime/collector/answer.h"
 #include "runtime/collector/detokenize.h"
+#include "runtime/media/base64.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -139,26 +140,22 @@ static void put_usage(struct record *record, uint64_t prompt, uint64_t completio
     record_raw(record, "}");
 }
 
-static void put_body_head(struct record *record, const struct answer *answer)
+static void put_body_head(struct record *record, const struct answer *answer, const char *prefix,
+                          const char *object)
 {
     record_raw(record, "{\"id\":");
-    put_id(record, is_chat(answer) ? "chatcmpl-" : "cmpl-", ID_RESULT, answer->reply->custom_id,
-           answer->views[0].ordinal);
-    record_raw(record, is_chat(answer) ? ",\"object\":\"chat.completion\",\"created\":"
-                                       : ",\"object\":\"text_completion\",\"created\":");
+    put_id(record, prefix, ID_RESULT, answer->reply->custom_id, answer->views[0].ordinal);
+    record_raw(record, ",\"object\":\"");
+    record_raw(record, object);
+    record_raw(record, "\",\"created\":");
     record_int(record, answer->created);
     put_field(record, ",\"model\":", answer->reply->model);
 }
 
-int answer_write(struct record *record, const struct answer *answer, uint64_t *tokens)
+static int put_texts(struct record *record, const struct answer *answer, uint64_t *tokens)
 {
-    const mr_view *first = &answer->views[0];
-    *tokens = 0;
-    put_head(record, answer->reply, first->ordinal);
-    record_raw(record, ",\"response\":{\"status_code\":200,\"request_id\":");
-    put_id(record, "req_", ID_REQUEST, answer->reply->custom_id, first->ordinal);
-    record_raw(record, ",\"body\":");
-    put_body_head(record, answer);
+    put_body_head(record, answer, is_chat(answer) ? "chatcmpl-" : "cmpl-",
+                  is_chat(answer) ? "chat.completion" : "text_completion");
     record_raw(record, ",\"choices\":[");
     for (unsigned i = 0; i < answer->choices; i++) {
         int64_t counted = 0;
@@ -170,9 +167,74 @@ int answer_write(struct record *record, const struct answer *answer, uint64_t *t
         *tokens += (uint64_t)counted;
     }
     record_raw(record, "]");
-    put_usage(record, view_prompt_length(first), *tokens);
-    record_raw(record, "}},\"error\":null}\n");
+    put_usage(record, view_prompt_length(&answer->views[0]), *tokens);
     return 0;
+}
+
+/* ---- a file ---- */
+
+/* A file may be large: it goes out in pieces. */
+static void put_file(struct record *record, const struct media_bytes *file)
+{
+    enum { PIECE = 3 << 10 };
+    char text[BASE64_ENCODED(PIECE) + 1];
+    for (size_t at = 0; at < file->length; at += PIECE) {
+        size_t length = file->length - at < PIECE ? file->length - at : PIECE;
+        base64_encode(file->bytes + at, length, text);
+        text[BASE64_ENCODED(length)] = '\0';
+        record_raw(record, text);
+    }
+}
+
+static void put_picture(struct record *record, const struct answer *answer)
+{
+    char size[32];
+    snprintf(size, sizeof(size), "%ux%u", answer->result->width, answer->result->height);
+    record_raw(record, "{\"created\":");
+    record_int(record, answer->created);
+    record_raw(record, ",\"data\":[{\"b64_json\":\"");
+    put_file(record, &answer->result->file);
+    record_raw(record, "\"}],\"output_format\":\"png\",\"size\":\"");
+    record_raw(record, size);
+    record_raw(record, "\"");
+}
+
+static void put_speech(struct record *record, const struct answer *answer, uint64_t *tokens)
+{
+    const mr_view *view = &answer->views[0];
+    *tokens = view->tokens.count - view_prompt_length(view);
+    put_body_head(record, answer, "speech-", "audio.speech");
+    record_raw(record, ",\"audio\":{\"data\":\"");
+    put_file(record, &answer->result->file);
+    record_raw(record, "\",\"format\":\"wav\",\"sample_rate\":");
+    record_int(record, answer->reply->sample_rate);
+    record_raw(record, "}");
+    put_usage(record, view_prompt_length(view), *tokens);
+}
+
+static int put_body(struct record *record, const struct answer *answer, uint64_t *tokens)
+{
+    if (answer->reply->endpoint == ENDPOINT_IMAGE)
+        put_picture(record, answer);
+    else if (answer->reply->endpoint == ENDPOINT_SPEECH)
+        put_speech(record, answer, tokens);
+    else
+        return put_texts(record, answer, tokens);
+    return 0;
+}
+
+int answer_write(struct record *record, const struct answer *answer, uint64_t *tokens)
+{
+    const mr_view *first = &answer->views[0];
+    int error;
+    *tokens = 0;
+    put_head(record, answer->reply, first->ordinal);
+    record_raw(record, ",\"response\":{\"status_code\":200,\"request_id\":");
+    put_id(record, "req_", ID_REQUEST, answer->reply->custom_id, first->ordinal);
+    record_raw(record, ",\"body\":");
+    error = put_body(record, answer, tokens);
+    record_raw(record, "}},\"error\":null}\n");
+    return error;
 }
 
 /* ---- the others ---- */

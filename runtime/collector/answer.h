@@ -14,9 +14,17 @@
 
 #include "runtime/collector/logprobs.h"
 #include "runtime/collector/record.h"
+#include "runtime/media/media.h"
 #include "runtime/reply.h"
 #include "runtime/tokenizer/vocabulary.h"
 #include <millrace/emission.h>
+
+/* What was made of a context without a text: a file. */
+struct result {
+    struct media_bytes file;
+    unsigned width; /* of an image */
+    unsigned height;
+};
 
 /* A request with all its choices, each done and none failed. */
 struct answer {
@@ -26,6 +34,7 @@ struct answer {
     const mr_view *views; /* by choice */
     unsigned choices;
     const struct logprob_source *logprobs;
+    const struct result *result; /* of an image or a speech; else NULL */
 };
 
 /*

@@ -17,6 +17,7 @@
 #include "runtime/collector/answer.h"
 #include "runtime/collector/follow.h"
 #include "runtime/collector/output.h"
+#include "runtime/collector/result.h"
 #include "runtime/log.h"
 #include <errno.h>
 #include <millrace/worker.h>
@@ -172,6 +173,12 @@ static bool is_ended(const struct collector *collector, const mr_view *view)
            !followed_of(collector, view->handle)->text.stopped;
 }
 
+/* has_text - whether its tokens are the answer's text */
+static bool has_text(const mr_view *view)
+{
+    return view->kind == MR_KIND_TEXT || view->kind == MR_KIND_VISION;
+}
+
 /* follow - bring the text of a context up to the snapshot, and emit what is new of a stream */
 static int follow(struct collector *collector, const mr_view *view)
 {
@@ -179,8 +186,8 @@ static int follow(struct collector *collector, const mr_view *view)
     struct reply reply;
     int error;
     followed_use(followed, view->handle);
-    if (view->kind != MR_KIND_TEXT || is_poison(collector, view) ||
-        (followed->known && !followed->wanted) || reply_decode(&reply, view->reply) < 0)
+    if (!has_text(view) || is_poison(collector, view) || (followed->known && !followed->wanted) ||
+        reply_decode(&reply, view->reply) < 0)
         return 0;
     followed_note(followed, &reply);
     if (!followed->wanted)
@@ -273,26 +280,22 @@ static bool trouble_of(const struct collector *collector, unsigned choices, mr_b
             return true;
         }
     }
-    if (collector->views[0].kind == MR_KIND_TEXT)
-        return false;
-    *code = bytes_of("server_error");
-    *message = bytes_of("this collector can't make answers of this kind");
-    return true;
+    return false;
 }
 
-static int put_result(struct collector *collector, const struct reply *reply, unsigned choices)
+static int put_answer(struct collector *collector, const struct reply *reply, unsigned choices,
+                      const struct result *result)
 {
     const struct answer answer = {.reply = reply,
                                   .vocabulary = collector->vocabulary,
                                   .created = collector->created,
                                   .views = collector->views,
                                   .choices = choices,
-                                  .logprobs = &collector->logprobs};
+                                  .logprobs = &collector->logprobs,
+                                  .result = result};
     uint64_t tokens;
     int error = answer_write(&collector->record, &answer, &tokens);
-    if (error < 0)
-        log_error("cannot make an answer: %s", strerror(-error));
-    else
+    if (error == 0)
         collector->tokens += tokens;
     return error;
 }
@@ -304,12 +307,42 @@ static void put_refusal(struct collector *collector, const struct reply *reply, 
     collector->failures++;
 }
 
+/* put_result - the answer of a request without a text: its file, or why the worker left none */
+static int put_result(struct collector *collector, const struct reply *reply)
+{
+    const mr_view *view = &collector->views[0];
+    struct result result = {0};
+    struct media_error why;
+    mr_context *context;
+    int error = mr_emission_context(collector->emission, view->handle, &context);
+    if (error == 0 && view->cancel != MR_CANCEL_NONE && !mr_context_is_done(context)) {
+        mr_bytes code, message;
+        end_of(view, &code, &message);
+        put_refusal(collector, reply, view->ordinal, code, message);
+        return 0;
+    }
+    if (error < 0)
+        media_fail(&why, error, "%s", mr_error());
+    else
+        error = result_make(&result, context, reply, &why);
+    if (error == 0)
+        error = put_answer(collector, reply, 1, &result);
+    else if (error != -ENOMEM) {
+        put_refusal(collector, reply, view->ordinal, bytes_of("worker_failed"),
+                    bytes_of(why.sentence));
+        error = 0;
+    }
+    result_free(&result);
+    return error;
+}
+
 /* put_record - the final record of the request whose choices are in collector->views */
 static int put_record(struct collector *collector, unsigned choices)
 {
     const mr_view *first = &collector->views[0];
     struct reply reply;
     mr_bytes code, message;
+    int error;
     if (reply_decode(&reply, first->reply) < 0) {
         reply = (struct reply){.line = first->ordinal};
         put_refusal(collector, &reply, first->ordinal, bytes_of("server_error"),
@@ -319,7 +352,11 @@ static int put_record(struct collector *collector, unsigned choices)
     } else if (trouble_of(collector, choices, &code, &message)) {
         put_refusal(collector, &reply, first->ordinal, code, message);
     } else {
-        return put_result(collector, &reply, choices);
+        error = has_text(first) ? put_answer(collector, &reply, choices, NULL)
+                                : put_result(collector, &reply);
+        if (error < 0)
+            log_error("cannot make an answer: %s", strerror(-error));
+        return error;
     }
     return 0;
 }

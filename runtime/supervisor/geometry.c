@@ -2,7 +2,8 @@
  * geometry.c - how large a domain is made for a model
  *
  * The arena has room for every slot at its longest, and besides for log-probabilities with all
- * alternatives in one slot of eight. Requests that want more wait for each other; one that could
+ * alternatives in one slot of eight, and in as many for what a kind has besides: an image of
+ * 1024 x 1024, 30 seconds of sound. Requests that want more wait for each other; one that could
  * never fit is refused at admission.
  */
 #include "runtime/supervisor/geometry.h"
@@ -19,7 +20,10 @@ enum {
     SLOT_BYTES = 16 << 10, /* of a context besides its tokens: ids, stop strings, echoed prompt */
     TOKEN_BYTES = 16,      /* a token's, with what is kept of the step that made it */
     LOGPROB_BYTES = 416,   /* a token's record with 20 alternatives */
-    LOGPROB_SLOTS_OF = 8
+    LARGE_SLOTS_OF = 8,
+    VISION_BYTES = 13 << 20, /* the pixel values of an image */
+    TTS_BYTES = 6 << 20,     /* two places for the audio buffer */
+    PIXEL_BYTES = 34 << 20   /* two places for the picture, the noise, prompts */
 };
 
 static void read_context_length(struct model_facts *facts, const gguf *file)
@@ -56,10 +60,21 @@ int model_facts_read(struct model_facts *facts, const char *path)
     return -EINVAL;
 }
 
-static uint64_t arena_for(uint64_t slots, uint64_t max_len)
+/* kind_bytes - of the largest kind that is served */
+static uint64_t kind_bytes(uint32_t kinds)
 {
-    uint64_t with_logprobs = (slots + LOGPROB_SLOTS_OF - 1) / LOGPROB_SLOTS_OF;
-    return slots * (SLOT_BYTES + max_len * TOKEN_BYTES) + with_logprobs * max_len * LOGPROB_BYTES;
+    if (kinds & MR_TAKES_PIXEL)
+        return PIXEL_BYTES;
+    if (kinds & MR_TAKES_VISION)
+        return VISION_BYTES;
+    return kinds & MR_TAKES_TTS ? TTS_BYTES : 0;
+}
+
+static uint64_t arena_for(uint64_t slots, uint64_t max_len, uint32_t kinds)
+{
+    uint64_t large = (slots + LARGE_SLOTS_OF - 1) / LARGE_SLOTS_OF;
+    return slots * (SLOT_BYTES + max_len * TOKEN_BYTES) +
+           large * (max_len * LOGPROB_BYTES + kind_bytes(kinds));
 }
 
 static uint32_t length_for(const struct run_options *options, const struct model_facts *facts)
@@ -73,7 +88,7 @@ static uint32_t length_for(const struct run_options *options, const struct model
 static uint64_t size_with(mr_domain_options *domain, uint64_t slots)
 {
     domain->slots = (uint32_t)slots;
-    domain->arena_bytes = arena_for(slots, domain->max_length);
+    domain->arena_bytes = arena_for(slots, domain->max_length, domain->kinds);
     return mr_domain_size(domain);
 }
 

@@ -27,11 +27,16 @@ enum {
     OPTION_RESUME,
     OPTION_DISCARD,
     OPTION_WORKER,
+    OPTION_KINDS,
+    OPTION_IMAGE_TOKENS,
+    OPTION_IMAGE_TOKEN,
+    OPTION_SAMPLE_RATE,
     OPTION_NO_IO_URING,
     OPTION_HELP,
     OPTION_VERSION
 };
 
+enum { DEFAULT_IMAGE_TOKENS = 64, DEFAULT_SAMPLE_RATE = 24000 };
 enum { MAX_ATTEMPTS = 15, DEFAULT_ATTEMPTS = 3, DEFAULT_STUCK_AFTER = 60 };
 
 static const struct option table[] = {
@@ -52,6 +57,10 @@ static const struct option table[] = {
     {"resume", required_argument, NULL, OPTION_RESUME},
     {"discard", required_argument, NULL, OPTION_DISCARD},
     {"worker", required_argument, NULL, OPTION_WORKER},
+    {"kinds", required_argument, NULL, OPTION_KINDS},
+    {"image-tokens", required_argument, NULL, OPTION_IMAGE_TOKENS},
+    {"image-token", required_argument, NULL, OPTION_IMAGE_TOKEN},
+    {"sample-rate", required_argument, NULL, OPTION_SAMPLE_RATE},
     {"no-io-uring", no_argument, NULL, OPTION_NO_IO_URING},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
@@ -88,6 +97,12 @@ void options_help(void)
         "      --resume NAME     finish what a stopped run had accepted, with its options\n"
         "      --discard NAME    remove a stopped run\n"
         "      --worker COMMAND  another worker program; it is given the same arguments\n"
+        "      --kinds LIST      what the worker serves: text (default), vision (chats with "
+        "images),\n"
+        "                        tts (speech), pixel (images), or all; e.g. text,vision\n"
+        "      --image-tokens N  tokens that an image of a chat stands as; default 64\n"
+        "      --image-token ID  the token it is made of; default: by its name in the vocabulary\n"
+        "      --sample-rate HZ  samples a second of speech; default 24000\n"
         "      --no-io-uring     read and write by plain system calls\n"
         "      --log-level LEVEL error, warning (default), info or debug\n"
         "      --help, --version\n"
@@ -162,6 +177,45 @@ static bool read_level(enum log_level *level)
     return true;
 }
 
+/* read_kinds - a list of names, separated by commas */
+static bool read_kinds(uint32_t *kinds)
+{
+    static const struct {
+        const char *name;
+        uint32_t kinds;
+    } known[] = {{"text", MR_TAKES_TEXT},
+                 {"vision", MR_TAKES_VISION},
+                 {"tts", MR_TAKES_TTS},
+                 {"pixel", MR_TAKES_PIXEL},
+                 {"all", MR_TAKES_ALL}};
+    const char *rest = optarg;
+    *kinds = 0;
+    for (size_t length; *rest != '\0'; rest += length + (rest[length] == ',')) {
+        uint32_t found = 0;
+        length = strcspn(rest, ",");
+        for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+            if (strlen(known[i].name) == length && memcmp(known[i].name, rest, length) == 0)
+                found = known[i].kinds;
+        if (found == 0)
+            break;
+        *kinds |= found;
+    }
+    if (*rest == '\0' && *kinds != 0)
+        return true;
+    return wrong("option '--kinds' is '%s'; known are text, vision, tts, pixel and all, separated "
+                 "by commas",
+                 optarg);
+}
+
+static bool read_token(int *token)
+{
+    unsigned id;
+    if (!read_unsigned("image-token", 0, INT32_MAX, &id))
+        return false;
+    *token = (int)id;
+    return true;
+}
+
 static bool read_option(struct run_options *options, int option)
 {
     switch (option) {
@@ -206,6 +260,14 @@ static bool read_option(struct run_options *options, int option)
     case OPTION_WORKER:
         options->worker = optarg;
         return true;
+    case OPTION_KINDS:
+        return read_kinds(&options->kinds);
+    case OPTION_IMAGE_TOKENS:
+        return read_unsigned("image-tokens", 1, 65536, &options->image_tokens);
+    case OPTION_IMAGE_TOKEN:
+        return read_token(&options->image_token);
+    case OPTION_SAMPLE_RATE:
+        return read_unsigned("sample-rate", 1000, 768000, &options->sample_rate);
     case OPTION_NO_IO_URING:
         options->plain_io = true;
         return true;
@@ -224,6 +286,10 @@ static bool check_together(const struct run_options *options, int argc, char **a
         (options->model != NULL || options->input != NULL || options->output != NULL ||
          options->name != NULL))
         return wrong("a run that is resumed or discarded has its model, files and name already%s",
+                     "");
+    if (options->kinds != MR_TAKES_TEXT && options->worker == NULL && options->workers > 0)
+        return wrong("the worker that is shipped serves text alone; name one that serves what "
+                     "--kinds asks for with --worker%s",
                      "");
     if (options->resume == NULL && options->discard == NULL && options->model == NULL)
         return wrong("no model is given; name a GGUF file with -m%s", "");
@@ -245,6 +311,10 @@ enum options_result options_read(struct run_options *options, int argc, char **a
     *options = (struct run_options){.workers = default_workers(),
                                     .max_attempts = DEFAULT_ATTEMPTS,
                                     .stuck_after = DEFAULT_STUCK_AFTER,
+                                    .kinds = MR_TAKES_TEXT,
+                                    .image_tokens = DEFAULT_IMAGE_TOKENS,
+                                    .image_token = -1,
+                                    .sample_rate = DEFAULT_SAMPLE_RATE,
                                     .log_level = LOG_LEVEL_WARNING};
     optind = 0; /* forget what an earlier call read */
     while ((option = getopt_long(argc, argv, "m:o:n:", table, NULL)) != -1) {

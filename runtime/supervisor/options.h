@@ -23,7 +23,11 @@ struct run_options {
     unsigned max_len;   /* 0: by the model */
     unsigned max_attempts;
     unsigned stuck_after; /* seconds; 0: never */
-    uint64_t memory;      /* 0: by the rest, and at most half of what is free */
+    uint32_t kinds;       /* enum mr_kinds */
+    unsigned image_tokens;
+    int image_token; /* -1: the vocabulary's own */
+    unsigned sample_rate;
+    uint64_t memory; /* 0: by the rest, and at most half of what is free */
     uint64_t seed;
     bool stream;
     bool plain_io;

@@ -63,6 +63,9 @@ static int fill_note(struct supervisor *run, const struct run_options *options)
                               .workers = options->workers,
                               .max_batch = options->max_batch,
                               .threads = threads_of_worker(options),
+                              .image_tokens = options->image_tokens,
+                              .image_token = options->image_token,
+                              .sample_rate = options->sample_rate,
                               .stream = options->stream,
                               .plain_io = options->plain_io};
     if (run->note.worker != NULL)
@@ -107,6 +110,7 @@ static int create_domain(struct supervisor *run, const struct run_options *optio
                                 .seed = options->seed,
                                 .max_attempts = options->max_attempts,
                                 .created = time_of_creation(),
+                                .kinds = options->kinds,
                                 .named = options->name != NULL};
     if (model_facts_read(&facts, options->model) < 0 ||
         geometry_choose(&domain, options, &facts, geometry_free_bytes()) < 0)

@@ -151,6 +151,7 @@ static void fill_note(const struct admission *admission, const struct request *r
                   (request->keep_stop ? REPLY_KEEP_STOP : 0) |
                   (request->show_special ? REPLY_SHOW_SPECIAL : 0);
     note->top_logprobs = request->top_logprobs;
+    note->sample_rate = admission->sample_rate;
     if (request->echo)
         note->prompt = request->text;
     note->stop_count = request->stop_count;
@@ -172,17 +173,47 @@ static bool refuse_unfit(struct admission *admission, const mr_request *wanted, 
     return refuse(refusal, REFUSAL_INVALID_PARAMETER, "", "%s", mr_error());
 }
 
+/* prepare_text - the prompt and all that belongs to its tokens */
+static bool prepare_text(struct admission *admission, const struct request *request,
+                         mr_request *wanted, struct refusal *refusal)
+{
+    mr_tokens prompt;
+    if (!model_encode(admission->model, request, admission->info.max_length - 1, &prompt, refusal))
+        return false;
+    wanted->prompt = prompt.ids;
+    wanted->prompt_length = prompt.count;
+    set_lengths(admission, request, wanted);
+    set_output(request, wanted);
+    return true;
+}
+
+/* prepare_kind - what the kind has besides */
+static bool prepare_kind(struct admission *admission, const struct request *request,
+                         mr_request *wanted, struct refusal *refusal)
+{
+    struct material *material = &admission->material;
+    *material = (struct material){0};
+    switch (request->kind) {
+    case MR_KIND_VISION:
+        return material_vision(material, admission->model, request, wanted, refusal);
+    case MR_KIND_TTS:
+        return material_speech(material, request, admission->sample_rate, wanted, refusal);
+    case MR_KIND_PIXEL:
+        return material_picture(material, admission->model, request, admission->info.max_length,
+                                wanted, refusal);
+    case MR_KIND_TEXT:
+    case MR_KIND_REFUSAL:
+        break;
+    }
+    return true;
+}
+
 /* prepare - all that a request needs before it is admitted; false with *refusal filled */
 static bool prepare(struct admission *admission, const struct request *request, mr_request *wanted,
                     struct refusal *refusal)
 {
-    mr_tokens prompt;
     int error;
-    if (!model_encode(admission->model, request, admission->info.max_length - 1, &prompt, refusal))
-        return false;
-    wanted->kind = MR_KIND_TEXT;
-    wanted->prompt = prompt.ids;
-    wanted->prompt_length = prompt.count;
+    wanted->kind = request->kind;
     wanted->priority = request->priority;
     if (request->timeout > 0)
         wanted->deadline = wanted->accepted + (uint64_t)(request->timeout * 1e9);
@@ -191,8 +222,9 @@ static bool prepare(struct admission *admission, const struct request *request, 
     wanted->sampling = request->sampling;
     if (!request->has_seed)
         wanted->sampling.seed = derived_seed(admission, wanted->ordinal);
-    set_lengths(admission, request, wanted);
-    set_output(request, wanted);
+    if ((request->kind != MR_KIND_PIXEL && !prepare_text(admission, request, wanted, refusal)) ||
+        !prepare_kind(admission, request, wanted, refusal))
+        return false;
     error = mr_sampling_check_request(&wanted->sampling);
     if (error == 0)
         error = mr_intake_check(admission->intake, wanted);
@@ -202,17 +234,21 @@ static bool prepare(struct admission *admission, const struct request *request, 
 static int admit_record(struct admission *admission, struct request *request, mr_request *wanted,
                         struct reply *note, struct refusal *refusal)
 {
+    const struct served served = {vocabulary_count(admission->model->vocab), admission->info.kinds};
+    int result;
     wanted->request_id = note->custom_id = request->custom_id;
     if (!check_id(admission, note->line, request, refusal) ||
-        !request_read(request, vocabulary_count(admission->model->vocab), refusal)) {
+        !request_read(request, &served, refusal)) {
         note->endpoint = request->endpoint;
         return put_refusal(admission, wanted, note, refusal);
     }
     fill_note(admission, request, note);
     set_ends(admission, request, wanted);
-    if (!prepare(admission, request, wanted, refusal))
-        return put_refusal(admission, wanted, note, refusal);
-    return put(admission, wanted, note, mr_intake_admit);
+    result = prepare(admission, request, wanted, refusal)
+                 ? put(admission, wanted, note, mr_intake_admit)
+                 : put_refusal(admission, wanted, note, refusal);
+    material_free(&admission->material);
+    return result;
 }
 
 static bool is_blank(const char *bytes, size_t length)

@@ -8,6 +8,7 @@
 #ifndef RUNTIME_TOKENIZER_ADMIT_H
 #define RUNTIME_TOKENIZER_ADMIT_H
 
+#include "runtime/tokenizer/material.h"
 #include "runtime/tokenizer/model.h"
 #include <millrace/intake.h>
 
@@ -20,8 +21,10 @@ struct admission {
     const char *model_name; /* as the answers name it */
     bool stream;
     bool unchecked_ids; /* the table of custom_ids is full, and that was said */
+    unsigned sample_rate;
     mr_domain_info info;
     int64_t ends[ADMIT_MAX_ENDS]; /* of the request at work: the tokens that end its answer */
+    struct material material;     /* of it: what its kind needs */
 };
 
 /* What became of a line. */

@@ -1,8 +1,9 @@
 /*
  * messages.c - a chat's messages
  *
- * A content is a string or an array of parts of text, which are joined. What a joined content
- * needs of memory hangs on the message's own JSON object, so it is freed with the record.
+ * A content is a string or an array of parts: texts, which are joined, and images, of which the
+ * message keeps the places and the request the urls. What a joined content needs of memory hangs on
+ * the message's own JSON object, so it is freed with the record.
  */
 #include "runtime/tokenizer/request_parts.h"
 #include <stdio.h>
@@ -31,78 +32,122 @@ static bool read_role(struct fields *message, gguf_text *role)
                          quote(bytes, length).text);
 }
 
-static const json_t *text_of_part(struct fields *message, const json_t *part)
+/* What a part is. */
+enum part_type { PART_WRONG, PART_TEXT, PART_IMAGE };
+
+static enum part_type type_of_part(struct fields *message, const json_t *part, bool with_images)
 {
-    const json_t *type = json_object_get(part, "type"), *text = json_object_get(part, "text");
-    if (!json_is_object(part) || !json_is_string(type)) {
+    const json_t *type = json_object_get(part, "type");
+    const char *name = json_string_value(type);
+    if (!json_is_object(part) || name == NULL)
         fields_refuse(message, REFUSAL_INVALID_PARAMETER, "content",
                       "has a part that is no object with a 'type'");
-        return NULL;
-    }
-    if (strcmp(json_string_value(type), "text") != 0) {
+    else if (strcmp(name, "text") == 0)
+        return PART_TEXT;
+    else if (with_images && strcmp(name, "image_url") == 0)
+        return PART_IMAGE;
+    else
         fields_refuse(message, REFUSAL_UNSUPPORTED_PARAMETER, "content",
-                      "has a part of type %s; this model takes parts of type 'text' only",
-                      quote(json_string_value(type), json_string_length(type)).text);
-        return NULL;
-    }
+                      "has a part of type %s; this run takes parts of type %s only",
+                      quote(name, json_string_length(type)).text,
+                      with_images ? "'text' and 'image_url'" : "'text'");
+    return PART_WRONG;
+}
+
+static const json_t *text_of_part(struct fields *message, const json_t *part)
+{
+    const json_t *text = json_object_get(part, "text");
     if (!json_is_string(text))
         fields_refuse(message, REFUSAL_INVALID_PARAMETER, "content",
                       "has a part of type 'text' whose 'text' is no string");
     return json_is_string(text) ? text : NULL;
 }
 
-static json_t *join_parts(struct fields *message, const json_t *parts)
+static bool add_image(struct request *request, struct fields *message, const json_t *part)
 {
-    size_t length = 0, index;
-    const json_t *part;
-    json_t *joined;
-    char *bytes = NULL, *end;
-    json_array_foreach(parts, index, part)
-    {
-        const json_t *text = text_of_part(message, part);
-        if (text == NULL)
-            return NULL;
-        length += json_string_length(text);
-    }
-    end = bytes = malloc(length + 1);
-    if (bytes == NULL)
-        return NULL;
-    json_array_foreach(parts, index, part)
-    {
-        const json_t *text = json_object_get(part, "text");
-        memcpy(end, json_string_value(text), json_string_length(text));
-        end += json_string_length(text);
-    }
-    joined = json_stringn(bytes, length);
-    free(bytes);
-    return joined;
-}
-
-static bool read_parts(struct fields *message, const json_t *parts, gguf_text *content)
-{
-    json_t *joined = join_parts(message, parts);
-    /* json_object_set_new() takes `joined`, also when it fails. */
-    if (fields_ok(message) &&
-        json_object_set_new((json_t *)(uintptr_t)message->object, joined_key, joined) < 0)
-        return fields_refuse(message, REFUSAL_TOO_LARGE, "content", "is too large to be joined");
-    if (!fields_ok(message))
-        return false;
-    *content = (gguf_text){json_string_value(joined), json_string_length(joined)};
+    const json_t *image = json_object_get(part, "image_url");
+    const json_t *url = json_is_object(image) ? json_object_get(image, "url") : image;
+    if (!json_is_string(url) || json_string_length(url) == 0)
+        return fields_refuse(message, REFUSAL_INVALID_PARAMETER, "content",
+                             "has a part of type 'image_url' without an 'image_url.url'");
+    if (request->image_count == REQUEST_MAX_IMAGES)
+        return fields_refuse(message, REFUSAL_TOO_LARGE, "content",
+                             "has an image too many; a request has at most %d", REQUEST_MAX_IMAGES);
+    request->images[request->image_count++] =
+        (mr_bytes){json_string_value(url), json_string_length(url)};
     return true;
 }
 
-static bool read_content(struct fields *message, gguf_text *content)
+/* Whether all parts are good. The images among them are added to the request. */
+static bool check_parts(struct request *request, struct fields *message, const json_t *parts,
+                        bool with_images, size_t *length, size_t *marks)
+{
+    const json_t *part;
+    size_t index;
+    json_array_foreach(parts, index, part)
+    {
+        enum part_type type = type_of_part(message, part, with_images);
+        const json_t *text = type == PART_TEXT ? text_of_part(message, part) : NULL;
+        if (type == PART_IMAGE)
+            *marks += add_image(request, message, part);
+        *length += json_string_length(text);
+        if (!fields_ok(message))
+            return false;
+    }
+    return true;
+}
+
+/* The texts behind each other; an image leaves a mark. */
+static size_t join_parts(const json_t *parts, char *bytes, size_t *marks)
+{
+    const json_t *part;
+    size_t index, length = 0, count = 0;
+    json_array_foreach(parts, index, part)
+    {
+        const json_t *text = json_object_get(part, "text");
+        if (strcmp(json_string_value(json_object_get(part, "type")), "text") != 0) {
+            marks[count++] = length;
+            continue;
+        }
+        memcpy(bytes + length, json_string_value(text), json_string_length(text));
+        length += json_string_length(text);
+    }
+    return length;
+}
+
+static bool read_parts(struct request *request, struct fields *message, const json_t *parts,
+                       bool with_images, chat_message *result)
+{
+    size_t length = 0;
+    json_t *joined = NULL;
+    char *bytes;
+    if (!check_parts(request, message, parts, with_images, &length, &result->mark_count))
+        return false;
+    bytes = malloc(length + 1);
+    result->marks = calloc(result->mark_count + 1, sizeof(*result->marks));
+    if (bytes != NULL && result->marks != NULL)
+        joined = json_stringn(bytes, join_parts(parts, bytes, result->marks));
+    free(bytes);
+    /* json_object_set_new() takes `joined`, also when it fails. */
+    if (json_object_set_new((json_t *)(uintptr_t)message->object, joined_key, joined) < 0)
+        return fields_refuse(message, REFUSAL_TOO_LARGE, "content", "is too large to be joined");
+    result->content = (gguf_text){json_string_value(joined), json_string_length(joined)};
+    return true;
+}
+
+static bool read_content(struct request *request, struct fields *message, bool with_images,
+                         chat_message *result)
 {
     const json_t *value = fields_get(message, "content");
     if (value == NULL)
         return fields_refuse(message, REFUSAL_INVALID_PARAMETER, "content", "is missing");
     if (json_is_array(value))
-        return read_parts(message, value, content);
+        return read_parts(request, message, value, with_images, result);
     if (!json_is_string(value))
         return fields_refuse(message, REFUSAL_INVALID_PARAMETER, "content",
                              "must be a string or an array of parts, not %s",
                              json_type_name(value));
-    *content = (gguf_text){json_string_value(value), json_string_length(value)};
+    result->content = (gguf_text){json_string_value(value), json_string_length(value)};
     return true;
 }
 
@@ -118,9 +163,10 @@ static bool refuse_tool_calls(struct fields *message)
     return true;
 }
 
-static bool read_message(chat_message *message, const json_t *object, size_t index,
-                         struct refusal *refusal)
+static bool read_message(struct request *request, const json_t *object, size_t index,
+                         bool with_images, struct refusal *refusal)
 {
+    chat_message *message = &request->messages[index];
     char path[48];
     struct fields fields;
     snprintf(path, sizeof(path), "body.messages[%zu]", index);
@@ -130,10 +176,10 @@ static bool read_message(chat_message *message, const json_t *object, size_t ind
     strcat(path, ".");
     fields = fields_of(object, path, refusal);
     return read_role(&fields, &message->role) && refuse_tool_calls(&fields) &&
-           read_content(&fields, &message->content);
+           read_content(request, &fields, with_images, message);
 }
 
-bool request_read_messages(struct request *request, struct fields *body)
+bool request_read_messages(struct request *request, struct fields *body, bool with_images)
 {
     const json_t *messages = fields_get(body, "messages"), *message;
     size_t index;
@@ -147,7 +193,7 @@ bool request_read_messages(struct request *request, struct fields *body)
     if (request->messages == NULL)
         return fields_refuse(body, REFUSAL_TOO_LARGE, "messages", "has too many messages");
     json_array_foreach(messages, index,
-                       message) if (!read_message(&request->messages[index], message, index,
+                       message) if (!read_message(request, message, index, with_images,
                                                   body->refusal)) return false;
     return true;
 }

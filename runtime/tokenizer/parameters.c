@@ -170,7 +170,6 @@ static void read_completion_logprobs(struct request *request, struct fields *bod
 static void read_output(struct request *request, struct fields *body)
 {
     bool skip_special = true;
-    int64_t priority = 0;
     if (request->endpoint == ENDPOINT_CHAT)
         read_chat_logprobs(request, body);
     else
@@ -180,21 +179,7 @@ static void read_output(struct request *request, struct fields *body)
     fields_boolean(body, "skip_special_tokens", &skip_special);
     fields_boolean(body, "add_special_tokens", &request->begin);
     fields_boolean(body, "ignore_eos", &request->ignore_eos);
-    fields_integer(body, "priority", INT32_MIN, INT32_MAX, &priority);
-    if (fields_number(body, "timeout", 0, MAX_TIMEOUT_S, &request->timeout) &&
-        request->timeout == 0)
-        fields_refuse(body, REFUSAL_INVALID_PARAMETER, "timeout", "is 0, but must lie in (0, %d]",
-                      MAX_TIMEOUT_S);
     request->show_special = !skip_special;
-    request->priority = (int32_t)priority;
-}
-
-/* A model's name is accepted whatever it is: a run serves one model, and the answer names it. */
-static void check_model(struct fields *body)
-{
-    const char *name;
-    size_t length;
-    fields_string(body, "model", &name, &length);
 }
 
 static void check_response_format(struct fields *body)
@@ -206,10 +191,27 @@ static void check_response_format(struct fields *body)
                       "must be {\"type\": \"text\"}");
 }
 
+/* A model's name is accepted whatever it is: a run serves one model, and the answer names it. */
+bool request_read_handling(struct request *request, struct fields *body)
+{
+    int64_t priority = 0;
+    const char *model;
+    size_t length;
+    fields_string(body, "model", &model, &length);
+    fields_integer(body, "priority", INT32_MIN, INT32_MAX, &priority);
+    if (fields_number(body, "timeout", 0, MAX_TIMEOUT_S, &request->timeout) &&
+        request->timeout == 0)
+        fields_refuse(body, REFUSAL_INVALID_PARAMETER, "timeout", "is 0, but must lie in (0, %d]",
+                      MAX_TIMEOUT_S);
+    request->priority = (int32_t)priority;
+    return fields_ok(body);
+}
+
 bool request_read_parameters(struct request *request, struct fields *body, size_t token_limit)
 {
-    check_model(body);
-    check_response_format(body);
+    request_read_handling(request, body);
+    if (request->endpoint != ENDPOINT_SPEECH)
+        check_response_format(body);
     read_lengths(request, body);
     read_distribution(request, body);
     read_choices(request, body);

@@ -68,6 +68,7 @@ static int open_intake(struct tokenizer *tokenizer)
                                     .model = &tokenizer->model,
                                     .model_name = tokenizer->process.note.model_name,
                                     .stream = tokenizer->process.note.stream,
+                                    .sample_rate = tokenizer->process.note.sample_rate,
                                     .info.size = sizeof(admission->info)};
     mr_domain_get_info(mr_member_domain(admission->member), &admission->info);
     return 0;
@@ -76,7 +77,13 @@ static int open_intake(struct tokenizer *tokenizer)
 static int load_model(struct tokenizer *tokenizer)
 {
     char why[512];
-    int error = model_load(&tokenizer->model, tokenizer->process.note.model, why, sizeof(why));
+    const struct note *note = &tokenizer->process.note;
+    mr_domain_info info = {.size = sizeof(info)};
+    int error = model_load(&tokenizer->model, note->model, why, sizeof(why));
+    mr_domain_get_info(mr_member_domain(tokenizer->process.member), &info);
+    if (error == 0 && info.kinds & MR_TAKES_VISION)
+        error = model_set_image(&tokenizer->model, note->image_token, note->image_tokens, why,
+                                sizeof(why));
     if (error < 0)
         log_error("%s", why);
     return error;

@@ -41,7 +41,10 @@ static bool read_url(struct request *request, struct fields *record)
     static const struct {
         const char *url;
         enum endpoint endpoint;
-    } known[] = {{"/v1/chat/completions", ENDPOINT_CHAT}, {"/v1/completions", ENDPOINT_COMPLETION}};
+    } known[] = {{"/v1/chat/completions", ENDPOINT_CHAT},
+                 {"/v1/completions", ENDPOINT_COMPLETION},
+                 {"/v1/audio/speech", ENDPOINT_SPEECH},
+                 {"/v1/images/generations", ENDPOINT_IMAGE}};
     const char *url;
     size_t length;
     if (!fields_string(record, "url", &url, &length))
@@ -51,7 +54,8 @@ static bool read_url(struct request *request, struct fields *record)
             request->endpoint = known[i].endpoint;
     if (request->endpoint == ENDPOINT_UNKNOWN)
         return fields_refuse(record, REFUSAL_UNKNOWN_URL, "url",
-                             "is %s; known are '/v1/chat/completions' and '/v1/completions'",
+                             "is %s; known are '/v1/chat/completions', '/v1/completions', "
+                             "'/v1/audio/speech' and '/v1/images/generations'",
                              quote(url, length).text);
     return true;
 }
@@ -78,7 +82,52 @@ static const json_t *find_body(struct fields *record)
     return fields_ok(record) ? body : NULL;
 }
 
-bool request_read(struct request *request, size_t token_limit, struct refusal *refusal)
+/* check_served - whether this run has workers for the record's kind */
+static bool check_served(const struct request *request, const struct served *served,
+                         struct fields *record)
+{
+    static const char *const names[] = {[MR_KIND_TEXT] = "text",
+                                        [MR_KIND_VISION] = "vision",
+                                        [MR_KIND_TTS] = "tts",
+                                        [MR_KIND_PIXEL] = "pixel"};
+    if (served->kinds >> request->kind & 1)
+        return true;
+    return fields_refuse(record, REFUSAL_UNKNOWN_URL, "url",
+                         "asks for a request of kind %s, which this run doesn't serve; start it "
+                         "with --kinds and a --worker for it",
+                         names[request->kind]);
+}
+
+static bool read_text_body(struct request *request, struct fields *body,
+                           const struct served *served)
+{
+    bool with_images = served->kinds & MR_TAKES_VISION;
+    bool good = request->endpoint == ENDPOINT_CHAT
+                    ? request_read_messages(request, body, with_images)
+                    : request_read_prompt(request, body, served->tokens);
+    request->kind = request->image_count > 0 ? MR_KIND_VISION : MR_KIND_TEXT;
+    return good && request_read_parameters(request, body, served->tokens);
+}
+
+static bool read_body(struct request *request, struct fields *body, const struct served *served)
+{
+    switch (request->endpoint) {
+    case ENDPOINT_SPEECH:
+        request->kind = MR_KIND_TTS;
+        return request_read_speech(request, body) &&
+               request_read_parameters(request, body, served->tokens);
+    case ENDPOINT_IMAGE:
+        request->kind = MR_KIND_PIXEL;
+        return request_read_picture(request, body);
+    case ENDPOINT_UNKNOWN:
+    case ENDPOINT_CHAT:
+    case ENDPOINT_COMPLETION:
+        break;
+    }
+    return read_text_body(request, body, served);
+}
+
+bool request_read(struct request *request, const struct served *served, struct refusal *refusal)
 {
     struct fields record = fields_of(request->root, "", refusal), body;
     const json_t *object;
@@ -88,18 +137,18 @@ bool request_read(struct request *request, size_t token_limit, struct refusal *r
     if (object == NULL)
         return false;
     body = fields_of(object, "body.", refusal);
-    return request_check_names(&body, request->endpoint) &&
-           (request->endpoint == ENDPOINT_CHAT
-                ? request_read_messages(request, &body)
-                : request_read_prompt(request, &body, token_limit)) &&
-           request_read_parameters(request, &body, token_limit);
+    return request_check_names(&body, request->endpoint) && read_body(request, &body, served) &&
+           check_served(request, served, &record);
 }
 
 void request_free(struct request *request)
 {
     json_decref(request->root);
-    free(request->messages);
     free(request->tokens);
     free(request->biases);
+    free(request->audio_prompt_tokens);
+    for (size_t i = 0; request->messages != NULL && i < request->message_count; i++)
+        free(request->messages[i].marks);
+    free(request->messages);
     *request = (struct request){0};
 }

@@ -13,12 +13,20 @@
 #include "runtime/tokenizer/fields.h"
 #include "runtime/tokenizer/template.h"
 #include <millrace/intake.h>
+#include <millrace/prepare.h>
 
 enum {
     REQUEST_ID_MAX = 512, /* bytes of a custom_id */
     REQUEST_MAX_STOP_IDS = 64,
     REQUEST_MAX_BIASES = 1024,
-    REQUEST_MAX_TOP_LOGPROBS = 20
+    REQUEST_MAX_TOP_LOGPROBS = 20,
+    REQUEST_MAX_IMAGES = 64
+};
+
+/* What a run serves, as far as it decides whether a record is good. */
+struct served {
+    size_t tokens;  /* ids lie in [0, tokens) */
+    uint32_t kinds; /* enum mr_kinds */
 };
 
 struct request {
@@ -26,10 +34,12 @@ struct request {
     mr_bytes custom_id;
     enum endpoint endpoint;
 
+    enum mr_kind kind; /* of the contexts that it becomes */
+
     /* The prompt, one of three. */
     chat_message *messages; /* ENDPOINT_CHAT */
     size_t message_count;
-    mr_bytes text;   /* ENDPOINT_COMPLETION with a string */
+    mr_bytes text;   /* of a completion, of what is to be spoken */
     int64_t *tokens; /* ENDPOINT_COMPLETION with tokens; NULL: with a string */
     size_t token_count;
 
@@ -50,6 +60,19 @@ struct request {
     size_t stop_id_count;
     mr_logit_bias *biases;
     size_t bias_count;
+
+    mr_bytes images[REQUEST_MAX_IMAGES]; /* MR_KIND_VISION: their urls, by their places */
+    size_t image_count;
+
+    /* ENDPOINT_SPEECH */
+    mr_bytes audio_prompt;        /* url; none: length 0 */
+    int64_t *audio_prompt_tokens; /* or this; both may be none */
+    size_t audio_prompt_count;
+    double max_seconds; /* of audio */
+
+    /* ENDPOINT_IMAGE; options.seed -1: none */
+    mr_pixel_options picture;
+    mr_pixel_prompts prompts;
 };
 
 /*
@@ -61,9 +84,9 @@ struct request {
 bool request_open(struct request *request, const char *line, size_t length,
                   struct refusal *refusal);
 
-/* request_read - read and check the rest; ids of tokens must lie in [0, token_limit). False with
- * *refusal filled, then also request->endpoint is set if it is known. */
-bool request_read(struct request *request, size_t token_limit, struct refusal *refusal);
+/* request_read - read and check the rest, for a run that serves this. False with *refusal filled,
+ * then also request->endpoint is set if it is known. */
+bool request_read(struct request *request, const struct served *served, struct refusal *refusal);
 
 void request_free(struct request *request);
 

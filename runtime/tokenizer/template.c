@@ -120,15 +120,31 @@ static int put_head(const chat_template *chat, gguf_text role, chat_prompt *prom
     return put_own(prompt, chat->family->after_role);
 }
 
+/* A content as it is rendered. */
+static gguf_text shown(const chat_template *chat, const chat_message *message)
+{
+    return chat->strips && !message->mark_count ? stripped(message->content) : message->content;
+}
+
+static int put_content(const chat_template *chat, const chat_message *message, chat_prompt *prompt)
+{
+    size_t start = prompt->length;
+
+    if (!GROW(prompt->marks, prompt->mark_room, prompt->mark_count + message->mark_count))
+        return -ENOMEM;
+    for (size_t i = 0; i < message->mark_count; i++)
+        prompt->marks[prompt->mark_count++] = start + message->marks[i];
+    return put(prompt, shown(chat, message), false);
+}
+
 static int put_message(const chat_template *chat, const chat_message *message, chat_prompt *prompt)
 {
-    gguf_text content = chat->strips ? stripped(message->content) : message->content;
     int result;
 
     if (!has_role(chat->family, message->role))
         return -EINVAL;
     if ((result = put_head(chat, message->role, prompt)) != 0 ||
-        (result = put(prompt, content, false)) != 0)
+        (result = put_content(chat, message, prompt)) != 0)
         return result;
     return put_end(chat, prompt);
 }
@@ -138,13 +154,12 @@ static int put_message(const chat_template *chat, const chat_message *message, c
 static int put_system(const chat_template *chat, const char *words, const chat_message *first,
                       bool *taken, chat_prompt *prompt)
 {
-    gguf_text content = chat->strips ? stripped(first->content) : first->content;
     int result;
 
     *taken = is_role(first->role, system_role);
     if ((result = put_head(chat, system_role, prompt)) != 0 ||
         (result = put_own(prompt, words)) != 0 ||
-        (*taken && (result = put(prompt, content, false)) != 0))
+        (*taken && (result = put_content(chat, first, prompt)) != 0))
         return result;
     return put_end(chat, prompt);
 }
@@ -172,6 +187,7 @@ int chat_template_render(const chat_template *chat, const chat_message *messages
 
     prompt->length = 0;
     prompt->own_count = 0;
+    prompt->mark_count = 0;
     result = put_beginning(chat, count ? &messages[0] : NULL, &taken, prompt);
     for (size_t i = taken; i < count && result == 0; i++)
         result = put_message(chat, &messages[i], prompt);
@@ -184,5 +200,6 @@ void chat_prompt_free(chat_prompt *prompt)
 {
     free(prompt->bytes);
     free(prompt->own);
+    free(prompt->marks);
     *prompt = (chat_prompt){0};
 }

@@ -10,7 +10,8 @@
  *
  * Read out of the program besides: whether it begins with BOS, whether it strips blanks from
  * contents, the system message it puts in when a chat has none, Llama 3.1's lines of dates (with
- * the date that stands in the file, never today's). Not rendered: tools, reasoning, images.
+ * the date that stands in the file, never today's). Not rendered: tools, reasoning. An image is no
+ * text: its place is told.
  *
  * What stands in a message is never a marker: the result tells which parts are the template's
  * own, and encoder_run() recognises control tokens in those alone.
@@ -25,6 +26,8 @@ typedef struct chat_template chat_template;
 typedef struct {
     gguf_text role;
     gguf_text content;
+    size_t *marks; /* where images stand in the content, ascending; such a content isn't stripped */
+    size_t mark_count;
 } chat_message;
 
 /* A rendered chat. Starts zeroed; may be rendered into again and again; chat_prompt_free(). */
@@ -35,6 +38,9 @@ typedef struct {
     text_range *own;
     size_t own_count;
     size_t own_room;
+    size_t *marks; /* where the images of the contents stand in it */
+    size_t mark_count;
+    size_t mark_room;
 } chat_prompt;
 
 /*

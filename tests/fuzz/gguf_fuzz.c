@@ -45,8 +45,9 @@ static void encode(const vocabulary *vocab)
 
 static void render(const gguf *file, const vocabulary *vocab)
 {
-    static const chat_message messages[] = {{{"system", 6}, {" be kind\n", 9}},
-                                            {{"user", 4}, {sample, sizeof(sample) - 1}}};
+    static const chat_message messages[] = {
+        {.role = {"system", 6}, .content = {" be kind\n", 9}},
+        {.role = {"user", 4}, .content = {sample, sizeof(sample) - 1}}};
     chat_prompt prompt = {0};
     char error[256];
     chat_template *chat = chat_template_load(file, vocab, error, sizeof(error));

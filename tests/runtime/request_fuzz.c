@@ -36,6 +36,7 @@ static void check_request(const struct request *request)
 
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t size)
 {
+    static const struct served served = {TOKENS, MR_TAKES_ALL};
     static bool installed;
     struct request request;
     struct refusal refusal = {0};
@@ -43,7 +44,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t size)
         json_install_budget();
     installed = true;
     if (request_open(&request, (const char *)bytes, size, &refusal) &&
-        request_read(&request, TOKENS, &refusal))
+        request_read(&request, &served, &refusal))
         check_request(&request);
     else
         check_refusal(&refusal);

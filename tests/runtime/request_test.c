@@ -10,13 +10,15 @@
 
 enum { VOCABULARY = 1000 };
 
+static const struct served served = {VOCABULARY, MR_TAKES_ALL};
+
 static struct request request;
 static struct refusal refusal;
 
 static void read_line(const char *line)
 {
     ck_assert_msg(request_open(&request, line, strlen(line), &refusal), "%s", refusal.message);
-    ck_assert_msg(request_read(&request, VOCABULARY, &refusal), "%s", refusal.message);
+    ck_assert_msg(request_read(&request, &served, &refusal), "%s", refusal.message);
 }
 
 /* A body's fields behind those that are required. */
