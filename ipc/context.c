@@ -7,6 +7,7 @@
 #include "ipc/news.h"
 #include "ipc/parts.h"
 #include "ipc/slot.h"
+#include "ipc/stats.h"
 #include <errno.h>
 #include <string.h>
 
@@ -158,10 +159,10 @@ void mr_context_commit(mr_context *context)
     clear_attempts(context);
     fetch_ahead(context->ahead);
     mr_news_tell(context->domain, context->handle);
-    mr_stats_add(context->stats, MR_STAT_commits, 1);
+    mr_stats_count(context->stats, MR_STAT_commits, 1);
     if (context->now[MR_CURSOR_LENGTH] > context->counted) {
-        mr_stats_add(context->stats, MR_STAT_generated_tokens,
-                     (uint64_t)(context->now[MR_CURSOR_LENGTH] - context->counted));
+        mr_stats_count(context->stats, MR_STAT_generated_tokens,
+                       (uint64_t)(context->now[MR_CURSOR_LENGTH] - context->counted));
         context->counted = context->now[MR_CURSOR_LENGTH];
     }
 }

@@ -103,7 +103,6 @@ static int make_segments(mr_domain *domain, const char *name, const mr_geometry 
     domain->stats_writable = true;
     init_header(domain, name, g);
     init_queues(domain, g);
-    mr_stats_init((mr_stats_segment *)(void *)domain->stats, name, domain->info.created);
     atomic_store_explicit(&((mr_header *)(void *)domain->data)->magic, MR_MAGIC,
                           memory_order_release);
     if ((rc = mr_segment_lock_supervisor(domain->data_fd)) ||
@@ -212,6 +211,13 @@ static int publish(mr_domain *domain, const char *name)
     return mr_segment_publish(domain->stats_fd, path);
 }
 
+static int publish_with_stats(mr_domain *domain, const char *name)
+{
+    mr_stats_init((mr_stats_segment *)(void *)domain->stats, &domain->info);
+    mr_stats_take_over(domain);
+    return publish(domain, name);
+}
+
 int mr_domain_create(mr_domain **out, const char *name, const mr_domain_options *options)
 {
     mr_geometry g;
@@ -223,7 +229,7 @@ int mr_domain_create(mr_domain **out, const char *name, const mr_domain_options 
     if (!(domain = mr_view_new()))
         return mr_fail(ENOMEM, "out of memory");
     if ((rc = make_segments(domain, name, &g)) || (rc = mr_view_bind(domain)) ||
-        (rc = make_eventfds(domain)) || (rc = publish(domain, name))) {
+        (rc = make_eventfds(domain)) || (rc = publish_with_stats(domain, name))) {
         mr_view_close(domain);
         return rc;
     }
@@ -289,6 +295,7 @@ int mr_domain_resume(mr_domain **out, const char *name)
         return rc;
     }
     domain->supervisor = true;
+    mr_stats_take_over(domain);
     atomic_store_explicit(&domain->header->phase, MR_PHASE_RUN, memory_order_release);
     *out = domain;
     return 0;

@@ -159,6 +159,24 @@ int mr_view_bind(mr_domain *domain)
     return 0;
 }
 
+/* A member writes by its own notion of a page, so it must be the domain's; rows may be more. */
+static int check_stats(mr_domain *domain, const char *name)
+{
+    const mr_stats_head *head = (const void *)domain->stats;
+
+    if (domain->stats_bytes < sizeof(mr_stats_segment))
+        return mr_fail(EBADMSG, "the stats of domain '%s' are too small; discard it", name);
+    if (atomic_load_explicit(&head->magic, memory_order_acquire) != MR_STATS_MAGIC ||
+        head->pages != MR_STATS_PAGES || head->page_bytes != sizeof(struct mr_stats) ||
+        head->pages_offset != offsetof(mr_stats_segment, pages))
+        return mr_fail(EPROTO,
+                       "the stats of domain '%s' have another layout; use binaries of one "
+                       "version",
+                       name);
+    domain->stats_writable = true;
+    return 0;
+}
+
 int mr_view_open_stats(mr_domain *domain, const char *name)
 {
     char path[MR_PATH_MAX];
@@ -170,8 +188,5 @@ int mr_view_open_stats(mr_domain *domain, const char *name)
         return mr_fail(errno, "cannot open the stats of domain '%s': %s", name, strerror(errno));
     if ((rc = mr_segment_map(domain->stats_fd, true, &domain->stats, &domain->stats_bytes)))
         return rc;
-    domain->stats_writable = true;
-    if (domain->stats_bytes < sizeof(mr_stats_segment))
-        return mr_fail(EBADMSG, "the stats of domain '%s' are too small; discard it", name);
-    return 0;
+    return check_stats(domain, name);
 }

@@ -152,7 +152,7 @@ static void fill_place(mr_domain *domain, int index, const mr_member_options *op
     atomic_store_explicit(&place->step_begun, 0, memory_order_relaxed);
     atomic_store_explicit(&place->held, 0, memory_order_relaxed);
     atomic_store_explicit(&place->alone, 0, memory_order_relaxed);
-    mr_stats_give(domain, index, pid, options->role, place->start_time, options->name);
+    mr_stats_give(domain, index);
     atomic_store_explicit(&place->place, MR_PLACE_TAKEN, memory_order_release);
 }
 

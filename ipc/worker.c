@@ -18,6 +18,7 @@
 #include "ipc/member.h"
 #include "ipc/queue.h"
 #include "ipc/slot.h"
+#include "ipc/stats.h"
 #include <errno.h>
 #include <millrace/worker.h>
 #include <stdio.h>
@@ -46,6 +47,9 @@ struct mr_worker {
     uint64_t missed;      /* fingerprint of which no worker was found alive */
     uint64_t missed_at;   /* since when, boot time */
     uint64_t next_look;   /* when the supervisor is looked after again, boot time */
+    uint64_t now;         /* boot time, of the present call of mr_worker_batch() */
+    uint64_t step_begun;  /* of the step that its caller is in; 0: none */
+    uint64_t step_time;   /* of the last one that ended, not recorded yet; 0: none */
     unsigned claims;
     mr_context **held;
     mr_context *contexts; /* storage, `capacity` of them; free ones have no slot */
@@ -103,6 +107,8 @@ static int worker_new(mr_worker **out, mr_member *member, const mr_worker_option
     worker->capacity = o->capacity;
     worker->token_page = o->token_page ? o->token_page : 1;
     worker->token_capacity = o->token_capacity ? o->token_capacity : UINT64_MAX;
+    if (o->token_capacity)
+        mr_stats_set(member->stats, MR_STAT_kv_capacity, o->token_capacity);
     *out = worker;
     return 0;
 }
@@ -249,8 +255,19 @@ static void look_ahead(mr_worker *worker, uint32_t from)
         worker->held[i]->ahead = i + AHEAD < worker->count ? worker->held[i + AHEAD] : NULL;
 }
 
+/* One that was begun, taken back or handed on has waited for other reasons. */
+static void count_wait(const mr_worker *worker, const mr_context *context)
+{
+    const mr_params *params = &context->params;
+
+    if (params->accepted && params->accepted < worker->now && !context->now[MR_CURSOR_RESETS] &&
+        !mr_context_suspect(context) && params->first_stage == worker->member->stage)
+        MR_STATS_RECORD(worker->member->stats, queue_wait, worker->now - params->accepted);
+}
+
 static void hold(mr_worker *worker, mr_context *context)
 {
+    count_wait(worker, context);
     context->worker = worker;
     context->stats = worker->member->stats;
     context->fingerprint = worker->member->fingerprint;
@@ -385,15 +402,37 @@ static int give(mr_worker *worker, mr_context **batch)
     return (int)worker->count;
 }
 
-static void begin_step(mr_worker *worker, uint64_t now)
+/* The step before the last one is recorded when the last one ends: the store of a value that has
+ * just come from the clock would make all that follows wait for it. */
+static void record_step(mr_worker *worker)
+{
+    if (worker->step_time)
+        MR_STATS_RECORD(worker->member->stats, step_time, worker->step_time);
+    worker->step_time = 0;
+}
+
+/* The caller is back: what it did since it had its batch was a step. */
+static void end_step(mr_worker *worker)
+{
+    if (!worker->step_begun)
+        return;
+    record_step(worker);
+    worker->step_time = worker->now - worker->step_begun;
+    worker->step_begun = 0;
+}
+
+static int begin_step(mr_worker *worker, int contexts)
 {
     mr_place_record *place = worker->member->place;
 
     atomic_store_explicit(&place->steps,
                           atomic_load_explicit(&place->steps, memory_order_relaxed) + 1,
                           memory_order_relaxed);
-    atomic_store_explicit(&place->step_begun, now, memory_order_relaxed);
-    mr_stats_add(worker->member->stats, MR_STAT_steps, 1);
+    atomic_store_explicit(&place->step_begun, worker->now, memory_order_relaxed);
+    worker->step_begun = worker->now;
+    mr_stats_count(worker->member->stats, MR_STAT_steps, 1);
+    MR_STATS_RECORD(worker->member->stats, batch_size, (uint64_t)contexts);
+    return contexts;
 }
 
 /* Milliseconds left until `end`; MR_WAIT stays what it is. */
@@ -408,6 +447,7 @@ static void wait_for_work(mr_worker *worker, int timeout)
 {
     uint32_t queue = worker->member->stage;
 
+    record_step(worker);
     atomic_store_explicit(&worker->member->place->step_begun, 0, memory_order_relaxed);
     mr_stats_add(worker->member->stats, MR_STAT_sleeps, 1);
     if (worker->full) { /* what is there is not for us: leave it to others for a moment */
@@ -445,20 +485,19 @@ int mr_worker_batch(mr_worker *worker, mr_context **batch, int timeout)
     uint64_t end = timeout > 0 ? mr_monotonic_ns() + (uint64_t)timeout * 1000000 : 0;
 
     for (;;) {
-        uint64_t now = mr_boottime_ns();
         int left;
 
-        if (!may_go_on(worker, now))
+        worker->now = mr_boottime_ns();
+        end_step(worker);
+        if (!may_go_on(worker, worker->now))
             return mr_fail(ESHUTDOWN, "domain '%s' ends", worker->domain->info.name);
         if (atomic_load_explicit(&worker->member->place->leave, memory_order_relaxed))
             return leave_in_order(worker);
         if (!worker->count)
             worker->full = false;
         claim_what_fits(worker);
-        if (worker->count) {
-            begin_step(worker, now);
-            return give(worker, batch);
-        }
+        if (worker->count)
+            return begin_step(worker, give(worker, batch));
         left = left_until(timeout, end);
         if (!left)
             return 0;
@@ -575,6 +614,11 @@ int mr_worker_fail(mr_worker *worker, mr_context *context, const char *why)
 mr_domain *mr_worker_domain(mr_worker *worker)
 {
     return worker->domain;
+}
+
+mr_stats *mr_worker_stats(mr_worker *worker)
+{
+    return worker->member->stats;
 }
 
 int mr_worker_index(const mr_worker *worker)

@@ -24,9 +24,16 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { HINTS_AT_ONCE = 64, SLOT_MASK = 0x7fff, WAIT_MS = 1000 };
+
+/* What the stats are told of a request once its record is committed. */
+struct answered {
+    uint64_t accepted; /* boot time; 0: not known */
+    uint64_t tokens;
+};
 
 struct collector {
     mr_emission *emission;
@@ -50,7 +57,17 @@ struct collector {
     uint64_t requests; /* in the batch, for the stats */
     uint64_t failures;
     uint64_t tokens;
+    struct answered answered[MR_MAX_EMITTED]; /* these requests */
+    uint64_t began;                           /* boot time, of this process */
+    uint64_t now;                             /* of the batch */
 };
+
+static uint64_t boot_time(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_BOOTTIME, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
 
 static mr_bytes bytes_of(const char *text)
 {
@@ -67,6 +84,14 @@ static struct followed *followed_of(const struct collector *collector, mr_handle
 static void count_batch(struct collector *collector, uint64_t bytes)
 {
     mr_stats *stats = mr_member_stats(collector->member);
+    uint64_t now = boot_time();
+    for (uint64_t i = 0; i < collector->requests; i++) {
+        const struct answered *answered = &collector->answered[i];
+        if (answered->accepted > 0)
+            mr_stats_record(stats, MR_HISTOGRAM_end_to_end, now - answered->accepted, 1);
+        if (answered->tokens > 0)
+            mr_stats_record(stats, MR_HISTOGRAM_output_length, answered->tokens, 1);
+    }
     mr_stats_add(stats, MR_STAT_requests_finished, collector->requests);
     mr_stats_add(stats, MR_STAT_emitted_tokens, collector->tokens);
     mr_stats_add(stats, MR_STAT_emitted_bytes, bytes);
@@ -372,10 +397,12 @@ static unsigned choices_of(const mr_view *view)
 static int answer(struct collector *collector, const mr_view *view)
 {
     unsigned choices = choices_of(view);
+    uint64_t tokens;
     int error;
     if (!see_all(collector, view, choices))
         return 0;
     error = make_room(collector, choices);
+    tokens = collector->tokens;
     for (unsigned i = 0; i < choices && error == 0 && !has_poison(collector, choices); i++)
         error = follow(collector, &collector->views[i]);
     if (error == 0)
@@ -384,7 +411,8 @@ static int answer(struct collector *collector, const mr_view *view)
         return error;
     for (unsigned i = 0; i < choices; i++)
         put_final(collector, &collector->views[i]);
-    collector->requests++;
+    collector->answered[collector->requests++] =
+        (struct answered){.accepted = view->accepted, .tokens = collector->tokens - tokens};
     return collector->record.error;
 }
 
@@ -396,6 +424,31 @@ static void stop_others(struct collector *collector, const mr_view *view)
         if (mr_emission_choice(collector->emission, view->handle, i, &handle) == 0)
             mr_emission_stop(collector->emission, handle);
     }
+}
+
+/*
+ * count_tokens - the latencies of what is new in a snapshot
+ *
+ * Tokens that came since the last look share its time. What was there before this process began was
+ * seen by its predecessor, in its time.
+ */
+static void count_tokens(const struct collector *collector, struct followed *followed,
+                         const mr_view *view)
+{
+    mr_stats *stats = mr_member_stats(collector->member);
+    uint64_t prompt = (uint64_t)view->prompt_length;
+    uint64_t seen = view->tokens.count > prompt ? view->tokens.count - prompt : 0;
+    uint64_t more = seen > followed->seen ? seen - followed->seen : 0;
+    if (more == 0 || view->accepted == 0 || view->accepted > collector->now)
+        return;
+    if (followed->seen > 0)
+        mr_stats_record(stats, MR_HISTOGRAM_inter_token_latency,
+                        (collector->now - followed->seen_at) / more, more);
+    else if (view->accepted >= collector->began)
+        mr_stats_record(stats, MR_HISTOGRAM_time_to_first_token, collector->now - view->accepted,
+                        1);
+    followed->seen = seen;
+    followed->seen_at = collector->now;
 }
 
 /* look_at - do what there is to do for a context that may have something new */
@@ -415,6 +468,7 @@ static int look_at(struct collector *collector, mr_handle handle)
             put_final(collector, &view);
         return error;
     }
+    count_tokens(collector, followed, &view);
     error = follow(collector, &view);
     if (is_lost(collector, &view) || is_ended(collector, &view) || is_poison(collector, &view))
         stop_others(collector, &view);
@@ -451,6 +505,7 @@ static int turn(struct collector *collector)
     mr_handle handle;
     int left = output_send(&collector->output);
     int error = left < 0 ? left : next(collector, &handle, left == 1);
+    collector->now = boot_time();
     for (unsigned i = 1; error == 0; i++) {
         error = look_at(collector, handle);
         if (error < 0)
@@ -541,6 +596,7 @@ static int begin(struct collector *collector, const struct collector_options *op
     collector->member = options->member;
     collector->vocabulary = options->vocabulary;
     collector->created = info.created;
+    collector->began = boot_time();
     collector->parent = getppid();
     collector->slots = info.slots <= MR_MAX_SLOTS ? info.slots : MR_MAX_SLOTS;
     collector->logprobs = (struct logprob_source){read_logprobs, collector};

@@ -76,6 +76,7 @@ static void restart(struct supervisor *run, struct child *child, const char *how
 {
     bool again = child_pause(child);
     run->restarts++;
+    mr_stats_add(mr_stats_supervisor(run->domain), MR_STAT_restarts, 1);
     if (again) {
         log_warning("%s %s; it is started again", child->name, how);
     } else {

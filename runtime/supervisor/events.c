@@ -205,6 +205,7 @@ static void look_around(struct supervisor *run)
     }
     if (now - run->last_shown >= SHOW_MS) {
         run->last_shown = now;
+        mr_stats_measure(run->domain);
         progress_show(&run->progress, run->domain);
     }
     if (run->input_done && !supervisor_ending(run) && all_is_sent(run))

@@ -48,14 +48,19 @@ static int put(struct admission *admission, mr_request *wanted, const struct rep
 {
     size_t size = reply_size(note);
     char *bytes = malloc(size);
+    mr_stats *stats = mr_member_stats(admission->member);
     int result;
     if (bytes == NULL)
         return -ENOMEM;
     reply_encode(note, bytes);
     wanted->reply = (mr_bytes){bytes, size};
-    while ((result = how(admission->intake, wanted)) == -EAGAIN)
+    while ((result = how(admission->intake, wanted)) == -EAGAIN) {
+        mr_stats_add(stats, MR_STAT_intake_waits, 1);
         if ((result = wait_for_room(admission)) != ADMIT_DONE)
             break;
+    }
+    if (result == ADMIT_DONE && how == mr_intake_admit)
+        mr_stats_record(stats, MR_HISTOGRAM_prompt_length, wanted->prompt_length, 1);
     free(bytes);
     return result;
 }

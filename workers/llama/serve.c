@@ -417,6 +417,13 @@ static void step_one_by_one(server *s)
 
 /* ---- the loop ---- */
 
+static void count_positions(const server *s)
+{
+    uint64_t positions = engine_describe(s->e)->max_positions - s->positions_left;
+
+    mr_stats_add(mr_worker_stats(s->worker), MR_STAT_computed_tokens, positions);
+}
+
 enum worker_exit server_run(server *s, const char *name)
 {
     int count;
@@ -431,6 +438,7 @@ enum worker_exit server_run(server *s, const char *name)
         compose(s);
         if (s->count == 0)
             continue;
+        count_positions(s);
         if (engine_step(s->e, s->work, s->count) == 0)
             finish_step(s);
         else

@@ -12,6 +12,7 @@
 #include <millrace/context.h>
 #include <millrace/domain.h>
 #include <millrace/error.h>
+#include <millrace/stats.h>
 #include <millrace/text.h>
 
 #ifdef __cplusplus
@@ -92,6 +93,10 @@ void mr_worker_progress(mr_worker *worker);
 /* Where it is. */
 mr_domain *mr_worker_domain(mr_worker *worker);
 int mr_worker_index(const mr_worker *worker);
+
+/* mr_worker_stats - its page, for what only the worker knows: MR_STAT_computed_tokens, say. Steps,
+ * batches, waits and tokens are counted by this library. */
+mr_stats *mr_worker_stats(mr_worker *worker);
 
 /* mr_worker_leave - puts back what is held, leaves the domain, frees the worker; NULL is fine */
 void mr_worker_leave(mr_worker *worker);
