@@ -83,7 +83,7 @@ static void write_png(png_structp png, png_infop info, struct writer *writer)
 {
     const size_t stride = (size_t)writer->width * writer->form;
     png_set_write_fn(png, writer, on_write, on_flush);
-    /* Of a picture with noise level 6 makes a sixth less, and takes three times as long. */
+    /* Of a picture with noise level 6 makes an eighth less, and takes three times as long. */
     png_set_compression_level(png, 3);
     png_set_filter(png, PNG_FILTER_TYPE_BASE, PNG_ALL_FILTERS);
     png_set_IHDR(png, info, writer->width, writer->height, 8, color_type(writer->form),
