@@ -24,7 +24,8 @@
 
 struct image {
     unsigned width, height;
-    unsigned char *pixels; /* width * height * 3, no gaps; from malloc, the caller's to free */
+    unsigned char *pixels; /* width * height * 3, no gaps, and perhaps some room behind them; from
+                            * malloc, the caller's to free */
 };
 
 /*

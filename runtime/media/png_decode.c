@@ -17,13 +17,35 @@ struct reader {
     uint64_t max_pixels;
     struct image *image;
     struct media_error *error;
-    int status; /* of what libpng found */
+    bool no_memory; /* for what libpng wanted; its message alone wouldn't tell */
+    int status;     /* of what libpng found */
 };
+
+static png_voidp on_malloc(png_structp png, png_alloc_size_t size)
+{
+    struct reader *reader = png_get_mem_ptr(png);
+    void *memory = malloc(size);
+    reader->no_memory = reader->no_memory || memory == NULL;
+    return memory;
+}
+
+static void on_free(png_structp png, png_voidp memory)
+{
+    (void)png;
+    free(memory);
+}
+
+static int no_memory(struct media_error *error)
+{
+    return media_fail(error, -ENOMEM, "no memory to decode a PNG image");
+}
 
 static void on_error(png_structp png, png_const_charp message)
 {
     struct reader *reader = png_get_error_ptr(png);
-    reader->status = media_fail(reader->error, -EINVAL, "the PNG image is broken: %.120s", message);
+    reader->status = reader->no_memory ? no_memory(reader->error)
+                                       : media_fail(reader->error, -EINVAL,
+                                                    "the PNG image is broken: %.120s", message);
     png_longjmp(png, 1);
 }
 
@@ -80,15 +102,12 @@ static void lay_over_white(struct image *image)
 {
     const size_t count = (size_t)image->width * image->height;
     const unsigned char *in = image->pixels;
-    unsigned char *out = image->pixels, *shrunk;
+    unsigned char *out = image->pixels;
     for (size_t i = 0; i < count; i++, in += 4, out += 3) {
         unsigned alpha = in[3], white = 255 * (255 - alpha);
         for (unsigned c = 0; c < 3; c++)
             out[c] = (unsigned char)((in[c] * alpha + white + 127) / 255);
     }
-    shrunk = realloc(image->pixels, count * 3);
-    if (shrunk != NULL)
-        image->pixels = shrunk;
 }
 
 static int read_png(png_structp png, png_infop info, struct reader *reader)
@@ -120,11 +139,11 @@ static int read_guarded(png_structp png, png_infop info, struct reader *reader)
 int png_decode(const unsigned char *bytes, size_t length, uint64_t max_pixels, struct image *image,
                struct media_error *error)
 {
-    struct reader reader = {bytes, length, max_pixels, image, error, 0};
-    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &reader, on_error, on_warning);
+    struct reader reader = {bytes, length, max_pixels, image, error, false, 0};
+    png_structp png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &reader, on_error, on_warning,
+                                               &reader, on_malloc, on_free);
     png_infop info = png != NULL ? png_create_info_struct(png) : NULL;
-    int status = info != NULL ? read_guarded(png, info, &reader)
-                              : media_fail(error, -ENOMEM, "no memory to decode a PNG image");
+    int status = info != NULL ? read_guarded(png, info, &reader) : no_memory(error);
     png_destroy_read_struct(&png, &info, NULL);
     return status;
 }

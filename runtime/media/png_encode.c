@@ -17,15 +17,35 @@ struct writer {
     struct media_bytes *png;
     size_t room;
     struct media_error *error;
+    bool no_memory;
     int status; /* of what libpng found */
 };
+
+static png_voidp on_malloc(png_structp png, png_alloc_size_t size)
+{
+    struct writer *writer = png_get_mem_ptr(png);
+    void *memory = malloc(size);
+    writer->no_memory = writer->no_memory || memory == NULL;
+    return memory;
+}
+
+static void on_free(png_structp png, png_voidp memory)
+{
+    (void)png;
+    free(memory);
+}
+
+static int no_memory(struct media_error *error)
+{
+    return media_fail(error, -ENOMEM, "no memory to encode a PNG image");
+}
 
 static void on_error(png_structp png, png_const_charp message)
 {
     struct writer *writer = png_get_error_ptr(png);
-    if (writer->status == 0)
-        writer->status =
-            media_fail(writer->error, -EINVAL, "cannot encode a PNG image: %.120s", message);
+    writer->status = writer->no_memory ? no_memory(writer->error)
+                                       : media_fail(writer->error, -EINVAL,
+                                                    "cannot encode a PNG image: %.120s", message);
     png_longjmp(png, 1);
 }
 
@@ -54,7 +74,7 @@ static void on_write(png_structp png, png_bytep bytes, size_t length)
     struct writer *writer = png_get_io_ptr(png);
     size_t wanted = writer->png->length + length;
     if (wanted > writer->room && !grow(writer, wanted)) {
-        writer->status = media_fail(writer->error, -ENOMEM, "no memory to encode a PNG image");
+        writer->no_memory = true;
         png_error(png, "no memory");
     }
     memcpy(writer->png->bytes + writer->png->length, bytes, length);
@@ -104,13 +124,13 @@ static int write_guarded(png_structp png, png_infop info, struct writer *writer)
 int image_encode_png(const unsigned char *pixels, unsigned width, unsigned height,
                      enum image_form form, struct media_bytes *bytes, struct media_error *error)
 {
-    struct writer writer = {pixels, width, height, form, bytes, 0, error, 0};
-    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &writer, on_error, on_warning);
+    struct writer writer = {pixels, width, height, form, bytes, 0, error, false, 0};
+    png_structp png = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, &writer, on_error,
+                                                on_warning, &writer, on_malloc, on_free);
     png_infop info = png != NULL ? png_create_info_struct(png) : NULL;
     int status;
     *bytes = (struct media_bytes){0};
-    status = info != NULL ? write_guarded(png, info, &writer)
-                          : media_fail(error, -ENOMEM, "no memory to encode a PNG image");
+    status = info != NULL ? write_guarded(png, info, &writer) : no_memory(error);
     png_destroy_write_struct(&png, &info);
     if (status < 0) {
         free(bytes->bytes);

@@ -257,7 +257,9 @@ static SNDFILE *open_tape(struct tape *tape, int format, unsigned rate, int chan
     static SF_VIRTUAL_IO calls = {tape_length, tape_seek, tape_read, tape_write, tape_tell};
     SF_INFO info = {.samplerate = (int)rate, .channels = channels, .format = format};
     SNDFILE *file = sf_open_virtual(&calls, SFM_WRITE, &info, tape);
-    return must(file);
+    must(file);
+    sf_command(file, SFC_SET_ADD_PEAK_CHUNK, NULL, SF_FALSE); /* it has the time in it */
+    return file;
 }
 
 struct media_bytes sample_sound(int format, unsigned rate, int channels, unsigned frames)
@@ -265,15 +267,15 @@ struct media_bytes sample_sound(int format, unsigned rate, int channels, unsigne
     struct media_bytes out = {0};
     struct tape tape = {&out, 0};
     SNDFILE *file = open_tape(&tape, format, rate, channels);
-    int *frame = must(malloc((size_t)channels * sizeof(*frame)));
+    size_t wide = (size_t)channels;
+    int *samples = must(malloc(frames * wide * sizeof(*samples)));
+    for (unsigned i = 0; i < frames; i++)
+        for (size_t c = 0; c < wide; c++)
+            samples[i * wide + c] = (int)sample_value(i, 0, (unsigned)c, 32);
     sf_command(file, SFC_SET_SCALE_INT_FLOAT_WRITE, NULL, SF_TRUE);
-    for (unsigned i = 0; i < frames; i++) {
-        for (int c = 0; c < channels; c++)
-            frame[c] = (int)sample_value(i, 0, (unsigned)c, 32);
-        if (sf_writef_int(file, frame, 1) != 1)
-            abort();
-    }
-    free(frame);
+    if (sf_writef_int(file, samples, frames) != (sf_count_t)frames)
+        abort();
+    free(samples);
     sf_close(file);
     return out;
 }
