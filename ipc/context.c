@@ -53,7 +53,7 @@ int mr_context_check_params(const mr_domain *domain, const mr_slot *slot, const 
     return 0;
 }
 
-int mr_context_load(mr_context *context, mr_domain *domain, uint32_t index)
+int mr_context_peek(mr_context *context, mr_domain *domain, uint32_t index)
 {
     mr_slot *slot = &domain->slots[index];
     mr_state_parts state;
@@ -71,14 +71,25 @@ int mr_context_load(mr_context *context, mr_domain *domain, uint32_t index)
     context->words = context->params.kind == MR_KIND_TEXT ? MR_CURSOR_KIND : MR_CURSOR_WORDS;
     context->sequence = mr_twin_read(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS,
                                      context->now, context->words);
+    if (kind_has_text(context->params.kind) && (rc = mr_text_check_cursors(context)))
+        return rc;
+    return mr_parts_load(context);
+}
+
+int mr_context_load(mr_context *context, mr_domain *domain, uint32_t index)
+{
+    int rc = mr_context_peek(context, domain, index);
+
+    if (rc)
+        return rc;
     context->cold_due = 2;
     context->counted = context->now[MR_CURSOR_LENGTH];
     context->records = domain->data + context->params.records.offset;
     if (!kind_has_text(context->params.kind))
-        return mr_parts_load(context);
+        return 0;
     context->tokens = (int64_t *)(void *)(domain->data + context->params.tokens.offset);
-    rc = mr_text_load(context);
-    return rc ? rc : mr_parts_load(context);
+    context->tokens[context->now[MR_CURSOR_LENGTH] - 1] = context->now[MR_CURSOR_LAST];
+    return 0;
 }
 
 void mr_context_forget(mr_context *context)

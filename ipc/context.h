@@ -52,6 +52,10 @@ struct mr_context {
  * (mr_error() names the slot and the field) */
 int mr_context_load(mr_context *context, mr_domain *domain, uint32_t index);
 
+/* mr_context_peek - the same for one that somebody else may hold: only looks, changes nothing, and
+ * leaves `tokens` and `records` out */
+int mr_context_peek(mr_context *context, mr_domain *domain, uint32_t index);
+
 /* mr_context_check_params - the part of it that asks whether all ranges lie where they may */
 int mr_context_check_params(const mr_domain *domain, const mr_slot *slot, const mr_params *params);
 
@@ -68,9 +72,8 @@ static inline mr_context *mr_context_of(const mr_text *text)
     return (mr_context *)(uintptr_t)text;
 }
 
-/* text.c: what mr_context_load() does for kinds with text: checks the cursors against the geometry,
- * stores the committed last token into the array again. */
-int mr_text_load(mr_context *context);
+/* text_state.c: for kinds with text, the cursors against the geometry; 0, -EBADMSG */
+int mr_text_check_cursors(const mr_context *context);
 
 /* text.c: cursors of a context that has just been filled with a prompt */
 void mr_text_start(mr_context *context, int64_t prompt_length);

@@ -91,7 +91,7 @@ static void apply_part(mr_domain *domain, mr_handle handle, uint64_t tokens, uin
     atomic_store_explicit(&slot->emitted_tokens, tokens & ~FINAL_BIT, memory_order_relaxed);
     atomic_store_explicit(&slot->emitted_bytes, bytes, memory_order_relaxed);
     if (tokens & FINAL_BIT) {
-        atomic_store_explicit(&slot->emitted_final, 1, memory_order_release);
+        atomic_store_explicit(&slot->emitted_final, MR_FINAL, memory_order_release);
         free_slot(domain, index);
     }
 }
@@ -375,8 +375,7 @@ static int know(mr_emission *emission, mr_handle handle, const mr_slot *slot, kn
 
 static void view_marks(const mr_slot *slot, mr_view *view)
 {
-    view->emitted_final =
-        (uint32_t)atomic_load_explicit(&slot->emitted_final, memory_order_relaxed);
+    view->emitted_final = mr_slot_is_final(slot);
     view->emitted_tokens = atomic_load_explicit(&slot->emitted_tokens, memory_order_relaxed);
     view->emitted_bytes = atomic_load_explicit(&slot->emitted_bytes, memory_order_relaxed);
 }

@@ -146,6 +146,14 @@ bool mr_ring_empty(const mr_ring *ring, mr_entries entries)
     }
 }
 
+bool mr_ring_entry(mr_entries entries, uint64_t i, uint32_t *value)
+{
+    uint64_t entry = atomic_load_explicit(&entries.at[i], memory_order_acquire);
+
+    *value = (uint32_t)(entry & VALUE_MASK);
+    return entry & FULL_BIT;
+}
+
 int mr_ring_check(const mr_ring *ring, mr_entries entries)
 {
     uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);

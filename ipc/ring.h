@@ -29,6 +29,9 @@ int mr_ring_pop(mr_ring *ring, mr_entries entries, uint32_t *value);
 /* mr_ring_empty - asked of the entry that the next pop would take */
 bool mr_ring_empty(const mr_ring *ring, mr_entries entries);
 
+/* mr_ring_entry - whether entry i is full, and then its value */
+bool mr_ring_entry(mr_entries entries, uint64_t i, uint32_t *value);
+
 /* mr_ring_check - 0, or -EBADMSG when an invariant doesn't hold (ring.c lists them); exact only
  * while nobody pushes or pops */
 int mr_ring_check(const mr_ring *ring, mr_entries entries);

@@ -101,6 +101,18 @@ static inline uint32_t mr_handle_generation(mr_handle handle)
     return (uint32_t)(handle >> MR_INDEX_BITS & MR_GENERATION_MASK);
 }
 
+/*
+ * Whether the final record of the slot's context is in the output: all bits of the word say the
+ * same, and the majority counts. So a bit that flips neither loses an answer nor repeats one.
+ */
+#define MR_FINAL UINT64_MAX
+
+static inline bool mr_slot_is_final(const mr_slot *slot)
+{
+    return __builtin_popcountll(atomic_load_explicit(&slot->emitted_final, memory_order_acquire)) >
+           32;
+}
+
 /* A hint: the slot and the low bits of its generation. */
 static inline uint32_t mr_hint_make(uint32_t index, uint32_t generation)
 {

@@ -242,8 +242,7 @@ static void mend(mr_domain *domain, uint32_t index, uint64_t word, mr_state_part
     mr_state_parts free_again = {.generation = (state.generation + 1) & MR_GENERATION_MASK,
                                  .state = MR_STATE_FREE};
 
-    if (atomic_load_explicit(&slot->ordinal, memory_order_relaxed) &&
-        !atomic_load_explicit(&slot->emitted_final, memory_order_relaxed))
+    if (atomic_load_explicit(&slot->ordinal, memory_order_relaxed) && !mr_slot_is_final(slot))
         mr_lease_fail(domain, index, word, "the request's state word was overwritten");
     else if (mr_slot_change(slot, word, free_again))
         mr_queue_push(domain, MR_QUEUE_FREE, index, free_again.generation);

@@ -73,7 +73,7 @@ static const char *bad_words(const int64_t *now, const mr_params *params)
     return NULL;
 }
 
-int mr_text_load(mr_context *context)
+int mr_text_check_cursors(const mr_context *context)
 {
     const char *bad = bad_ranges(context->now, &context->params);
 
@@ -82,7 +82,6 @@ int mr_text_load(mr_context *context)
     if (bad)
         return mr_fail(EBADMSG, "slot %td is corrupt: its %s is out of range",
                        context->slot - context->domain->slots, bad);
-    context->tokens[context->now[MR_CURSOR_LENGTH] - 1] = context->now[MR_CURSOR_LAST];
     return 0;
 }
 

@@ -3,6 +3,7 @@
  *
  * `tokenizer` and `collector` are for the supervisor alone; see process.h.
  */
+#include "runtime/monitor/fsck.h"
 #include "runtime/process.h"
 #include "runtime/supervisor/command.h"
 #include "runtime/supervisor/run.h"
@@ -28,6 +29,7 @@ static const struct verb {
     {"drain", drain_main, "have a worker of a run hand its requests back and leave"},
     {"scale", scale_main, "change the number of a run's workers"},
     {"cancel", cancel_main, "end a request of a run"},
+    {"fsck", fsck_main, "check a domain's memory, of a run that goes on or is dead"},
     {"help", help_main, "this text"},
     {"version", version_main, "the version of the program"},
     {"--help", help_main, NULL},

@@ -7,6 +7,7 @@
 #define MILLRACE_MILLRACE_H
 
 #include <millrace/array.h>
+#include <millrace/check.h>
 #include <millrace/context.h>
 #include <millrace/domain.h>
 #include <millrace/emission.h>
