@@ -3,8 +3,8 @@
  *
  * The parent is the supervisor: it starts tokenizer, collector and workers, kills them at random by
  * SIGKILL, sweeps and restarts them, until everything is answered; then the output must be that of
- * an undisturbed run. Seed and number of kills come from the environment (MILLRACE_KILL_SEED,
- * _KILLS).
+ * an undisturbed run. After each sweep all that must hold in a domain is checked. Seed and number
+ * of kills come from the environment (MILLRACE_KILL_SEED, _KILLS).
  */
 #include "tests/ipc/group.h"
 #include <check.h>
@@ -111,6 +111,32 @@ static int which_of(const struct group *g, pid_t pid)
     return -1;
 }
 
+/* ---- what must hold ---- */
+
+static void fail_at(void *self, const char *place, const char *what)
+{
+    const struct group *g = self;
+
+    ck_abort_msg("after %u kills: %s: %s", g->kills, place, what);
+}
+
+/* After a sweep all holds, whoever else is just being killed. */
+static void check(struct group *g)
+{
+    ck_assert_int_eq(mr_domain_check(g->domain, fail_at, g, NULL), 0);
+}
+
+/* Once all have left nothing may be in use. */
+static void check_end(struct group *g)
+{
+    mr_census census = {.size = sizeof(census)};
+
+    ck_assert_int_eq(mr_domain_check(g->domain, fail_at, g, &census), 0);
+    ck_assert_uint_eq(census.members, 0);
+    ck_assert_uint_eq(census.free, census.slots);
+    ck_assert_uint_eq(census.arena_bytes, 0);
+}
+
 /* ---- supervision ---- */
 
 static void handle_events(struct group *g, bool restart)
@@ -127,6 +153,7 @@ static void handle_events(struct group *g, bool restart)
             g->places[which] = event.member;
         if (event.kind == MR_CONTROL_DIED || event.kind == MR_CONTROL_LEFT) {
             ck_assert_int_ge(mr_supervisor_sweep(g->domain, event.member, NULL), 0);
+            check(g);
             if (!restart)
                 continue;
             waitpid(event.pid, NULL, 0);
@@ -217,6 +244,7 @@ static void run(const group_plan *plan, unsigned kills, unsigned every_us)
     fprintf(stderr, "%u kills, %llu requests\n", g.kills, (unsigned long long)plan->requests);
     ck_assert_msg(group_output_is_right(plan, g.output, why, sizeof(why)), "%s", why);
     ck_assert_int_eq((int)mr_domain_unfinished(g.domain), 0);
+    check_end(&g);
     fclose(file);
     mr_control_close(g.control);
     mr_domain_remove(g.domain);

@@ -8,6 +8,7 @@
  */
 #include "tests/runtime/fixture.h"
 #include <fcntl.h>
+#include <millrace/check.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -136,7 +137,41 @@ static bool has_ended(const struct run *run)
     return info.si_pid != 0;
 }
 
-static unsigned kill_at_random(const struct run *run, const char *prefix)
+static void fail_at(void *self, const char *place, const char *what)
+{
+    const unsigned *kills = self;
+    ck_abort_msg("after %u kills: %s: %s", *kills, place, what);
+}
+
+/* All that must hold in the run's memory, which stays to be looked at when the run has ended. */
+static void check_domain(mr_domain *domain, unsigned kills)
+{
+    ck_assert_int_eq(mr_domain_check(domain, fail_at, &kills, NULL), 0);
+}
+
+static void check_empty(mr_domain *domain, unsigned kills)
+{
+    mr_census census = {.size = sizeof(census)};
+    ck_assert_int_eq(mr_domain_check(domain, fail_at, &kills, &census), 0);
+    ck_assert_uint_eq(census.members, 0);
+    ck_assert_uint_eq(census.free, census.slots);
+    ck_assert_uint_eq(census.arena_bytes, 0);
+}
+
+static mr_domain *inspect(const struct run *run)
+{
+    char name[48];
+    mr_domain *domain = NULL;
+    snprintf(name, sizeof(name), "run-%u-%d", (unsigned)getuid(), (int)run->pid);
+    for (int i = 0; i < 2000 && domain == NULL; i++) {
+        wait_ms(1);
+        mr_domain_inspect(&domain, name);
+    }
+    ck_assert_ptr_nonnull(domain);
+    return domain;
+}
+
+static unsigned kill_at_random(const struct run *run, const char *prefix, mr_domain *domain)
 {
     enum { MOST = 30 }; /* then it may finish in peace */
     unsigned kills = 0;
@@ -146,6 +181,7 @@ static unsigned kill_at_random(const struct run *run, const char *prefix)
         if (victim > 0 && kill(victim, SIGKILL) == 0)
             kills++;
         wait_ms((unsigned)rand() % 30);
+        check_domain(domain, kills);
     }
     return kills;
 }
@@ -211,9 +247,13 @@ static void play(enum way way, const char *prefix, const char *expected)
     struct pipes pipes;
     char *sorted;
     unsigned kills;
+    mr_domain *domain;
     begin(&run, way, &pipes);
-    kills = kill_at_random(&run, prefix);
+    domain = inspect(&run);
+    kills = kill_at_random(&run, prefix, domain);
     run_end(&run);
+    check_empty(domain, kills);
+    mr_domain_close(domain);
     if (way == PIPES)
         end_pipes(&pipes);
     ck_assert_msg(run.status == 1, "status %d after %u kills: %s", run.status, kills, run.err);
