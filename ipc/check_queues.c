@@ -129,10 +129,11 @@ static bool is_hinted(const still_ring *still, uint32_t index, uint32_t generati
     return false;
 }
 
+/* A slot that was never used is no news to a tokenizer, which begins with a look at all. */
 static uint32_t queue_of(const mr_check *check, mr_state_parts state)
 {
     if (state.state == MR_STATE_FREE)
-        return MR_QUEUE_FREE;
+        return state.generation ? MR_QUEUE_FREE : MR_QUEUES;
     if (state.state == MR_STATE_DONE)
         return MR_QUEUE_COLLECTOR;
     return state.state == MR_STATE_READY && state.stage < check->domain->stage_count ? state.stage

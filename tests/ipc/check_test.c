@@ -22,7 +22,7 @@ static mr_member *tokenizer;
 static mr_intake *intake;
 static mr_worker *worker;
 static mr_context *batch[4];
-static mr_slot *leased, *ready, *done, *refused, *unused;
+static mr_slot *leased, *ready, *done, *refused, *idle;
 
 /* ---- what is found ---- */
 
@@ -111,7 +111,8 @@ static void open_busy(void)
     done = slot_in(MR_STATE_DONE, refused);
     leased = slot_in(MR_STATE_LEASED, NULL);
     ready = slot_in(MR_STATE_READY, NULL);
-    unused = slot_in(MR_STATE_FREE, NULL);
+    idle = slot_in(MR_STATE_FREE, NULL);
+    atomic_store(&idle->state, mr_state_pack((mr_state_parts){.generation = 1}));
     is_clean();
 }
 
@@ -400,7 +401,7 @@ START_TEST(what_waits_for_nobody_is_found_once_nobody_is_there)
     is_found_in(refused < done ? refused : done, "it waits for queue 'collector'");
     atomic_store(&domain->queues[MR_QUEUE_COLLECTOR].ring.rescan, 1);
     empty_ring(MR_QUEUE_FREE);
-    is_found_in(unused, "it waits for queue 'free'");
+    is_found_in(idle, "it waits for queue 'free'");
     atomic_store(&domain->queues[MR_QUEUE_FREE].ring.rescan, 1);
     atomic_store(&domain->header->intaking, 4);
     is_found("header", "record 4 is being taken in, but by nobody");
