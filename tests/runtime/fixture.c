@@ -20,7 +20,7 @@
 enum { ARGUMENTS_MAX = 40, WAIT_S = 120 };
 
 static char folder[128];
-static pid_t started[64]; /* runs of this test, to look for what they left */
+static pid_t started[1024]; /* runs of this test, to look for what they left */
 static unsigned started_count;
 
 /* ---- paths ---- */
