@@ -48,12 +48,15 @@ typedef struct mr_bytes {
     size_t length;
 } mr_bytes;
 
+/* mr_context_kind - what it is; constant. None of these calls fails: they read this process's view.
+ */
 enum mr_kind mr_context_kind(const mr_context *context);
 
 /* mr_context_is_done - whether all work on it is done: mr_text_is_done(), for tts mr_tts_is_done()
  * (the audio), for pixel mr_pixel_is_done() */
 bool mr_context_is_done(const mr_context *context);
 
+/* mr_context_handle - names this use of its slot; constant while it is held */
 mr_handle mr_context_handle(const mr_context *context);
 
 /* The text part; NULL for kinds that have none (pixel, refusal). */
@@ -67,6 +70,7 @@ enum mr_cancel mr_context_cancelled(const mr_context *context);
  * that its death, if it kills again, is laid at its own door. mr_worker_batch() sees to it. */
 bool mr_context_suspect(const mr_context *context);
 
+/* Of the request, constant; texts and parameters are views, valid as long as it is held. */
 const mr_sampling *mr_context_sampling(const mr_context *context);
 mr_bytes mr_context_request_id(const mr_context *context);
 mr_bytes mr_context_model_name(const mr_context *context);

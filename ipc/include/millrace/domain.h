@@ -126,9 +126,10 @@ int mr_domain_open(mr_domain **domain, const char *name);
  * then be swept (mr_supervisor_sweep_all()), after making sure that none of them is alive. */
 int mr_domain_resume(mr_domain **domain, const char *name);
 
-void mr_domain_close(
-    mr_domain *domain); /* NULL is fine; a domain closed by all but not removed is dead */
-void mr_domain_remove(mr_domain *domain); /* unlinks the segments and closes; supervisor only */
+/* mr_domain_close, mr_domain_remove - unmap it; NULL is fine. A domain that all have closed and
+ * nobody removed is dead. The supervisor alone may remove one: that unlinks the segments too. */
+void mr_domain_close(mr_domain *domain);
+void mr_domain_remove(mr_domain *domain);
 
 /* mr_domain_discard - remove a dead domain by name; -EBUSY if it lives, -ENOENT */
 int mr_domain_discard(const char *name);
@@ -139,9 +140,10 @@ int mr_domain_clean(void);
 /* mr_domain_get_info - fill *info up to info->size, which the caller sets */
 void mr_domain_get_info(const mr_domain *domain, mr_domain_info *info);
 
+/* mr_domain_phase, mr_domain_set_phase - what the supervisor wants of all. Setting it rings
+ * everybody; only the supervisor may, and only upward. */
 enum mr_phase mr_domain_phase(const mr_domain *domain);
-void mr_domain_set_phase(mr_domain *domain,
-                         enum mr_phase phase); /* and rings everybody; supervisor only */
+void mr_domain_set_phase(mr_domain *domain, enum mr_phase phase);
 
 /* mr_domain_unfinished - accepted requests' contexts that are not yet emitted, right now */
 uint64_t mr_domain_unfinished(const mr_domain *domain);
@@ -162,8 +164,8 @@ typedef struct mr_domain_progress {
 } mr_domain_progress;
 void mr_domain_get_progress(const mr_domain *domain, mr_domain_progress *progress);
 
-/* mr_domain_note - a text of the runtime's own (its options, as JSON, for a resume), at most
- * MR_NOTE_MAX bytes; written by the supervisor before members start */
+/* mr_domain_set_note, mr_domain_note - a text of the runtime's own (its options, as JSON, for a
+ * resume), at most MR_NOTE_MAX bytes; written by the supervisor before members start */
 enum { MR_NOTE_MAX = 8191 };
 int mr_domain_set_note(mr_domain *domain, const char *text);
 const char *mr_domain_note(const mr_domain *domain);

@@ -81,6 +81,8 @@ enum { MR_MAX_EMITTED = 128 };
  */
 int mr_emission_open(mr_emission **emission, mr_member *member, mr_handle *suspect,
                      unsigned *deaths);
+
+/* mr_emission_close - frees it; the member goes on; NULL is fine */
 void mr_emission_close(mr_emission *emission);
 
 /* Bytes of the output that count: it must be cut to this before anything is appended. */
@@ -94,6 +96,8 @@ uint64_t mr_emission_length(const mr_emission *emission);
  * Returns 0, -EAGAIN (timeout), -ESHUTDOWN (leave now).
  */
 int mr_emission_next(mr_emission *emission, mr_handle *handle, int timeout);
+
+/* mr_emission_fd, mr_emission_arm - for event loops, as mr_worker_fd() and mr_worker_arm() */
 int mr_emission_fd(const mr_emission *emission);
 int mr_emission_arm(mr_emission *emission);
 

@@ -14,7 +14,9 @@
 extern "C" {
 #endif
 
-const char *mr_error(void); /* never NULL; "" before the first failure */
+/* mr_error, mr_error_code - of this thread's last failure. The sentence is never NULL, and ""
+ * before the first one; the next failure overwrites it. */
+const char *mr_error(void);
 int mr_error_code(void);
 
 /* mr_version - "0.1.0", of the library that runs */

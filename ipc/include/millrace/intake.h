@@ -77,6 +77,8 @@ typedef struct mr_intake_mark {
  * be refused unread. Returns 0, -EPERM when the member isn't a tokenizer.
  */
 int mr_intake_open(mr_intake **intake, mr_member *member, mr_intake_mark *mark, unsigned *deaths);
+
+/* mr_intake_close - frees it; the member goes on; NULL is fine */
 void mr_intake_close(mr_intake *intake);
 
 /* mr_intake_work - the record `ordinal` is now at work (0: none): should this process die before

@@ -47,8 +47,11 @@ int mr_member_attach(mr_member **member, const char *domain, const mr_member_opt
 /* mr_member_join - join directly, in the supervisor's own process (itself, or threads in tests) */
 int mr_member_join(mr_member **member, mr_domain *domain, const mr_member_options *options);
 
-void mr_member_leave(mr_member *member); /* NULL is fine */
+/* mr_member_leave - give the place back and free the member; NULL is fine. Dying does as well: the
+ * supervisor sweeps both alike. */
+void mr_member_leave(mr_member *member);
 
+/* Its domain and its own stats page, both valid until it leaves; its place. */
 mr_domain *mr_member_domain(mr_member *member);
 int mr_member_index(const mr_member *member); /* lease index, in [0, MR_MAX_MEMBERS) */
 mr_stats *mr_member_stats(mr_member *member);

@@ -45,6 +45,8 @@ typedef struct mr_pixel_request {
     double true_cfg_scale;
 } mr_pixel_request;
 
+/* mr_pixel_request_defaults - 1024 x 1024, 50 steps, one image, guidance_scale 3.5, true_cfg_scale
+ * 1, no arrays and no room for latents */
 void mr_pixel_request_defaults(mr_pixel_request *request);
 
 enum mr_pixel_error {
@@ -62,6 +64,7 @@ enum mr_pixel_error {
 /* The pixel context; NULL for contexts of another kind. */
 mr_pixel *mr_context_pixel(mr_context *context);
 
+/* Of the request, constant. height and width are the image's, in pixels. */
 int64_t mr_pixel_height(const mr_pixel *pixel);
 int64_t mr_pixel_width(const mr_pixel *pixel);
 int64_t mr_pixel_num_inference_steps(const mr_pixel *pixel);
@@ -70,6 +73,7 @@ int64_t mr_pixel_num_images_per_prompt(const mr_pixel *pixel);
 double mr_pixel_guidance_scale(const mr_pixel *pixel);
 double mr_pixel_true_cfg_scale(const mr_pixel *pixel);
 
+/* What isn't MR_ACTIVE is done; the worker says so, no operation does. */
 enum mr_status mr_pixel_status(const mr_pixel *pixel);
 void mr_pixel_set_status(mr_pixel *pixel, enum mr_status status); /* one commit */
 bool mr_pixel_is_done(const mr_pixel *pixel);

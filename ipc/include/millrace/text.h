@@ -22,6 +22,7 @@
 extern "C" {
 #endif
 
+/* Stands for a token that isn't known yet; see mr_text_update_with_future_token(). */
 #define MR_FUTURE_TOKEN ((int64_t)-999)
 
 /* A view of token ids in shared memory; valid until the context's next mutating operation. */
@@ -49,7 +50,7 @@ typedef struct mr_logprobs {
     size_t count;
 } mr_logprobs;
 
-/* Reasons, named as in docs/contexts.md. */
+/* Reasons: what mr_error_code() gives after a call of this header failed. */
 enum mr_text_error {
     MR_TEXT_TOKENS_EMPTY = 101,
     MR_TEXT_NEGATIVE_TOKEN,
@@ -86,6 +87,14 @@ enum mr_text_error {
 };
 
 /* ---- views and lengths ---- */
+
+/*
+ * Tokens as ranges of the one array: [0, prompt length) is the prompt, what follows is generated.
+ * The model has processed what lies before the *active* tokens, [processed length + offset,
+ * processing end); those are its next step's. [completion start, completion end) is what was
+ * generated and not yet consumed by mr_text_consume_recently_generated_tokens() or an output.
+ * Each is a plain load of this process's own cursors; none can fail, but for mr_text_get().
+ */
 mr_tokens mr_text_all(const mr_text *text);       /* [0, length) */
 mr_tokens mr_text_prompt(const mr_text *text);    /* [0, prompt length) */
 mr_tokens mr_text_generated(const mr_text *text); /* [prompt length, length) */
@@ -93,18 +102,19 @@ mr_tokens mr_text_active(const mr_text *text);    /* what the next step must pro
 int64_t mr_text_length(const mr_text *text);
 int64_t mr_text_prompt_length(const mr_text *text);
 int64_t mr_text_generated_length(const mr_text *text);
-int64_t mr_text_processed_length(
-    const mr_text *text); /* index of the first active token less the offset */
+int64_t mr_text_processed_length(const mr_text *text); /* first active index less the offset */
 int64_t mr_text_active_length(const mr_text *text);
-int64_t mr_text_current_position(const mr_text *text);
+int64_t mr_text_current_position(const mr_text *text); /* processing end less the offset (Q11) */
 int64_t mr_text_processing_end(const mr_text *text);
 int64_t mr_text_processing_offset(const mr_text *text);
 int64_t mr_text_completion_start(const mr_text *text);
 int64_t mr_text_completion_end(const mr_text *text);
 bool mr_text_has_outstanding_generated_tokens(const mr_text *text);
 bool mr_text_actively_chunked(const mr_text *text);
-int mr_text_get(const mr_text *text, int64_t index,
-                int64_t *token); /* negative: from the end; -ERANGE */
+
+/* mr_text_get - the token at `index`, in [-length, length): a negative one counts from the end.
+ * Returns 0, or -ERANGE with MR_TEXT_INDEX. */
+int mr_text_get(const mr_text *text, int64_t index, int64_t *token);
 
 /* Length of the prompt as the request had it. No reset moves it: random counters, min_tokens and
  * penalties of a request that was taken over from a dead worker count from here. */
@@ -114,29 +124,56 @@ int64_t mr_text_original_prompt_length(const mr_text *text);
 int64_t mr_text_capacity(const mr_text *text);
 
 /* ---- the token buffer ---- */
+
+/* mr_text_apply_processing_offset - let the active tokens begin `offset` later (or earlier): what a
+ * draft model needs that lags behind. Returns 0; MR_TEXT_OFFSET_START, _OFFSET_END. One commit. */
 int mr_text_apply_processing_offset(mr_text *text, int64_t offset);
+
+/* mr_text_rewind_processing, mr_text_skip_processing - the active tokens begin n >= 0 earlier, or
+ * later. Returns 0; MR_TEXT_NEGATIVE_N; MR_TEXT_RANGE_START or _OFFSET_START (beyond the tokens);
+ * MR_TEXT_SKIP_ALL (none would be left). One commit each. */
 int mr_text_rewind_processing(mr_text *text, int64_t n);
 int mr_text_skip_processing(mr_text *text, int64_t n);
-int mr_text_chunk(mr_text *text,
-                  int64_t size); /* 0 < size < active length, else MR_TEXT_CHUNK_SIZE */
+
+/* mr_text_chunk - work on the first `size` active tokens alone; 0 < size < active length, else
+ * MR_TEXT_CHUNK_SIZE; MR_TEXT_RANGE_END with an offset that leaves none of them; in a vision
+ * context MR_VISION_BISECT where that would cut an image. mr_text_advance_chunk() goes on with the
+ * rest; MR_TEXT_NOT_CHUNKED where there is none. One commit each. */
+int mr_text_chunk(mr_text *text, int64_t size);
 int mr_text_advance_chunk(mr_text *text);
+
+/* mr_text_advance_with_token - append a token; the active tokens become that one alone, or with
+ * `mark_previous_as_processed` false grow by it. Returns 0; MR_TEXT_NEGATIVE_TOKEN, _CHUNKED,
+ * _AFTER_FUTURE, _CAPACITY. One commit. Status and end tokens are mr_text_update()'s business. */
 int mr_text_advance_with_token(mr_text *text, int64_t token, bool mark_previous_as_processed);
+
+/* mr_text_overwrite_last_token - replace the last generated token; MR_TEXT_NOTHING_GENERATED where
+ * the last one is the prompt's. One commit: others see the old or the new one. */
 int mr_text_overwrite_last_token(mr_text *text, int64_t token);
+
+/* mr_text_consume_recently_generated_tokens - the generated tokens that weren't consumed yet, as a
+ * view; MR_TEXT_NOTHING_OUTSTANDING if there are none. One commit. */
 int mr_text_consume_recently_generated_tokens(mr_text *text, mr_tokens *tokens);
+
+/* mr_text_reset_as_new_prompt - all tokens become the prompt, nothing of it processed: the buffer's
+ * half of mr_text_reset(). A placeholder is deleted first (Q30). One commit. */
 int mr_text_reset_as_new_prompt(mr_text *text);
 
 /* ---- fields ---- */
+
+/* What the request asked for, and what came of it. Texts and ids are views of shared memory, valid
+ * as long as the context is held. */
 int64_t mr_text_max_length(const mr_text *text);
 int64_t mr_text_min_tokens(const mr_text *text);
 int mr_text_log_probabilities(const mr_text *text);        /* number of top alternatives wanted */
 bool mr_text_wants_log_probabilities(const mr_text *text); /* also true for "0 alternatives" */
 bool mr_text_log_probabilities_echo(const mr_text *text);
 bool mr_text_ignore_eos(const mr_text *text);
-mr_bytes mr_text_json_schema(const mr_text *text);     /* length 0: none */
-mr_bytes mr_text_target_endpoint(const mr_text *text); /* length 0: none */
-const int64_t *mr_text_eos_token_ids(const mr_text *text, size_t *count);
+mr_bytes mr_text_json_schema(const mr_text *text);                        /* length 0: none */
+mr_bytes mr_text_target_endpoint(const mr_text *text);                    /* length 0: none */
+const int64_t *mr_text_eos_token_ids(const mr_text *text, size_t *count); /* *count is set */
 size_t mr_text_eos_sequence_count(const mr_text *text);
-mr_tokens mr_text_eos_sequence(const mr_text *text, size_t i);
+mr_tokens mr_text_eos_sequence(const mr_text *text, size_t i); /* no tokens: there is no i-th */
 bool mr_text_is_initial_prompt(const mr_text *text);
 enum mr_status mr_text_status(const mr_text *text);
 void mr_text_set_status(mr_text *text, enum mr_status status); /* one commit */
@@ -194,12 +231,30 @@ int mr_text_jump_forced(mr_text *text, int limit);
  * Returns 0, or an error as above (MR_TEXT_AFTER_FUTURE, _NEGATIVE_TOKEN, _MATCHER, _CAPACITY). */
 int mr_text_update(mr_text *text, int64_t token, const mr_logprobs *logprobs);
 
-/* Returns 0, or 1 when the context is chunked: the chunk was advanced and no placeholder is there.
+/*
+ * mr_text_update_with_future_token, mr_text_realize_future_token - a step whose token comes later
+ *
+ * The first appends a placeholder, MR_FUTURE_TOKEN, so that the next step can be prepared; it lives
+ * in this process's view alone, and nothing is committed. The second puts the token in its place,
+ * with its status: one commit.
+ * Returns 0; the first 1 when the context is chunked: the chunk was advanced and no placeholder is
+ * there (Q26). Errors: MR_TEXT_FUTURE_TWICE, _FUTURE_MATCHER (a matcher can't follow),
+ * _REALIZE_EMPTY, _REALIZE_NOT_FUTURE, _NEGATIVE_TOKEN, _CAPACITY.
  */
 int mr_text_update_with_future_token(mr_text *text);
 int mr_text_realize_future_token(mr_text *text, int64_t token, const mr_logprobs *logprobs);
+
+/* mr_text_jump_ahead - append a token that was not sampled: it joins the active tokens, and ends
+ * the context where it is an end. While chunked, and errors: as mr_text_update(). One commit. */
 int mr_text_jump_ahead(mr_text *text, int64_t token);
+
+/* mr_text_reset - begin anew with all tokens as the prompt, for who lost its KV cache: nothing is
+ * processed, min_tokens and stop sequences count from here (Q24), a finished status stays (Q31).
+ * Returns 0, or MR_TEXT_RESERVED. One commit. */
 int mr_text_reset(mr_text *text);
+
+/* mr_text_compute_num_available_steps - max_seq_len less the tokens before the active ones: so many
+ * steps fit a model with sequences of that length; may be negative */
 int64_t mr_text_compute_num_available_steps(const mr_text *text, int64_t max_seq_len);
 
 /* mr_text_put_echo_logprob - log-probability of the prompt's token at `position` >= 1, to be
@@ -217,6 +272,9 @@ typedef struct mr_text_output {
     enum mr_status status;
     size_t logprob_count; /* records among them; positions without one are skipped (Q20) */
 } mr_text_output;
+
+/* mr_text_to_generation_output - consumes the generated tokens that weren't consumed yet; none is
+ * no error. MR_TEXT_OUTPUT_FUTURE while a placeholder is there (Q29). One commit. */
 int mr_text_to_generation_output(mr_text *text, mr_text_output *output);
 
 /* Record i in [0, logprob_count) of the last output: its index in the token array and its contents.

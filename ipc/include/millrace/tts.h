@@ -45,21 +45,25 @@ enum mr_tts_error {
 /* The speech part; NULL for contexts of another kind. */
 mr_tts *mr_context_tts(mr_context *context);
 
+/* All speech tokens; how many there can be, as the request reserved; how many blocks there were. */
 mr_speech mr_tts_speech_tokens(const mr_tts *tts);
 size_t mr_tts_speech_capacity(const mr_tts *tts);
-int64_t mr_tts_block_counter(const mr_tts *tts); /* how often speech tokens were added */
+int64_t mr_tts_block_counter(const mr_tts *tts);
 
-/* mr_tts_update_speech_tokens - a block of them (it may be empty); one commit */
+/* mr_tts_update_speech_tokens - add a block of them (it may be empty): one commit. Returns 0;
+ * -EINVAL with MR_TTS_WIDE_TOKEN; -ENOSPC with MR_TTS_CAPACITY. Nothing is added then. */
 int mr_tts_update_speech_tokens(mr_tts *tts, const int64_t *tokens, size_t count);
 
 /*
  * mr_tts_next_speech_tokens - what the decoder works on next; changes nothing
  *
  *   audio_chunk_size  at most so many new tokens; NULL: all
- *   buffer            preceded by so many of those already decoded, if there are as many; NULL:
- * none used              out: how many of these the chunk begins with (by decoded_index, not by
- * what is there: if decoded_index lies behind the tokens, the chunk is short all the same)
+ *   buffer            so many of those already decoded come first, if there are as many; NULL: none
+ *   chunk             out: a view
+ *   used              out: how many of those already decoded come first
  *
+ * `used` follows from decoded_index, not from what is there: if that lies behind the tokens, the
+ * chunk is short all the same.
  * Returns 0, or -EINVAL with MR_TTS_NEGATIVE. The caller then sets decoded_index.
  */
 int mr_tts_next_speech_tokens(const mr_tts *tts, const int64_t *audio_chunk_size,
@@ -73,7 +77,8 @@ void mr_tts_set_audio_generation_status(mr_tts *tts, enum mr_status status);
 int64_t mr_tts_prev_samples_beyond_offset(const mr_tts *tts);
 void mr_tts_set_prev_samples_beyond_offset(mr_tts *tts, int64_t samples);
 
-bool mr_tts_is_done(const mr_tts *tts); /* the audio is */
+/* Whether the audio is done; what the request asked for; seconds since the epoch. */
+bool mr_tts_is_done(const mr_tts *tts);
 bool mr_tts_streaming(const mr_tts *tts);
 double mr_tts_arrival_time(const mr_tts *tts);
 

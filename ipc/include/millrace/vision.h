@@ -49,14 +49,17 @@ enum mr_vision_error {
 /* The vision part; NULL for contexts of another kind. */
 mr_vision *mr_context_vision(mr_context *context);
 
+/* mr_vision_token_ids - the ids that stand for images, *count of them */
 const int64_t *mr_vision_token_ids(const mr_vision *vision, size_t *count);
 
-/* mr_vision_image - image i in [0, count); 0, -ERANGE or -EBADMSG */
+/* mr_vision_image_count, mr_vision_image - how many, and image i in [0, count): its place and its
+ * pixel values, in place. The latter returns 0, -ERANGE, or -EBADMSG where memory is corrupt. */
 size_t mr_vision_image_count(const mr_vision *vision);
 int mr_vision_image(const mr_vision *vision, size_t i, mr_image *image);
 
-/* mr_vision_image_idx - the first image whose tokens aren't all processed, or the number of images.
- * The images from it on are the original's next_images. */
+/* mr_vision_image_idx, mr_vision_needs_vision_encoding - the first image whose tokens aren't all
+ * processed, or the number of images; whether there is one. The images from it on are the
+ * original's next_images. */
 size_t mr_vision_image_idx(const mr_vision *vision);
 bool mr_vision_needs_vision_encoding(const mr_vision *vision);
 
