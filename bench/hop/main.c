@@ -253,6 +253,35 @@ static void part_pace(void)
     serve_loads("W3 with model steps of 100 us", loads, 3, PACED_US);
 }
 
+/* ---- W5 ---- */
+
+static void part_safety(void)
+{
+    static const int tokens[] = {16, 128, 1024};
+    enum { SIZES = sizeof(tokens) / sizeof(*tokens) };
+    series safe[SIZES] = {0}, bare[SIZES] = {0};
+    weather w;
+
+    begin_table(&w);
+    for (int repetition = 0; repetition < repetitions; repetition++) {
+        feel(&w);
+        for (size_t i = 0; i < SIZES; i++) {
+            series_add(&safe[i], hand_over(true, tokens[i], seconds));
+            series_add(&bare[i], hand_over(false, tokens[i], seconds));
+        }
+    }
+    printf("\n**W5, what crash safety costs**\n\n| tokens of a context | safe, ns | bare, ns | "
+           "safe against bare |\n| --- | --- | --- | --- |\n");
+    for (size_t i = 0; i < SIZES; i++) {
+        printf("| %d |", tokens[i]);
+        print_cell(&safe[i], 1, 0);
+        printf(" |");
+        print_cell(&bare[i], 1, 0);
+        printf(" | %.2fx |\n", median(&safe[i]) / median(&bare[i]));
+    }
+    end_table(&w);
+}
+
 /* ---- all ---- */
 
 static const struct {
@@ -261,7 +290,8 @@ static const struct {
 } parts[] = {{"throughput", part_throughput},
              {"trip", part_trip},
              {"serve", part_serve},
-             {"pace", part_pace}};
+             {"pace", part_pace},
+             {"safety", part_safety}};
 
 static void print_machine(void)
 {
@@ -295,7 +325,7 @@ static void run_parts(char *const *names, int count)
 
 static void usage(void)
 {
-    die("usage: hop [-r REPETITIONS] [-s SECONDS] [throughput] [trip] [serve] [pace]");
+    die("usage: hop [-r REPETITIONS] [-s SECONDS] [throughput] [trip] [serve] [pace] [safety]");
 }
 
 int main(int argc, char **argv)

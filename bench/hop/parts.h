@@ -40,6 +40,10 @@ extern const trip trip_zmq;
 /* round_trip - nanoseconds there and back: the median over blocks of trips */
 double round_trip(const trip *t, bool same_processor, double seconds);
 
+/* hand_over - nanoseconds a context of so many tokens takes from a producer to a consumer, who adds
+ * a token; safe: as millrace does it, so that no kill loses it; else bare, on Lamport's queue */
+double hand_over(bool safe, int tokens, double seconds);
+
 /* ---- the serving hop ---- */
 
 enum { PROMPT_TOKENS = 1024, OUTPUT_TOKENS = 256, STAMP_EACH = 16, MAX_IN_FLIGHT = 64 };
