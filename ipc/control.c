@@ -304,6 +304,7 @@ static void send_answer(const mr_control *control, int socket, const mr_answer *
     } ancillary = {0};
     struct iovec part = {(void *)(uintptr_t)answer, sizeof(*answer)};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    ssize_t sent;
 
     if (answer->place >= 0) {
         struct cmsghdr *c;
@@ -316,8 +317,11 @@ static void send_answer(const mr_control *control, int socket, const mr_answer *
         c->cmsg_len = CMSG_LEN(MR_QUEUES * sizeof(int));
         memcpy(CMSG_DATA(c), control->domain->eventfds, MR_QUEUES * sizeof(int));
     }
-    sendmsg(socket, &message,
-            MSG_NOSIGNAL | MSG_DONTWAIT); /* a member that can't hear is seen to die */
+    do
+        sent = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (sent < 0 && errno == EINTR);
+    if (sent < 0)
+        shutdown(socket, SHUT_RDWR); /* it need not wait for an answer: it ends, and is seen to */
 }
 
 /* One whose death we couldn't hear of must not be a member: the place it was given is taken back

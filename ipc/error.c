@@ -3,6 +3,8 @@
  */
 #include "ipc/error.h"
 #include "config.h"
+#include <errno.h>
+#include <millrace/error.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -17,6 +19,22 @@ const char *mr_error(void)
 int mr_error_code(void)
 {
     return reason;
+}
+
+int mr_error_passes(int error)
+{
+    switch (error) {
+    case -EAGAIN:
+    case -ECONNRESET:
+    case -EINTR:
+    case -EMFILE:
+    case -ENFILE:
+    case -ENOBUFS:
+    case -ENOMEM:
+        return 1;
+    default:
+        return 0;
+    }
 }
 
 const char *mr_version(void)

@@ -15,6 +15,27 @@
 
 enum { ANSWER_SECONDS = 10 };
 
+static int connect_patiently(int fd, const struct sockaddr_un *address)
+{
+    int rc;
+
+    do
+        rc = connect(fd, (const struct sockaddr *)address, sizeof(*address));
+    while (rc && errno == EINTR); /* it waited for its turn: nothing is half done */
+    return rc;
+}
+
+/* A message goes whole or not at all. */
+static bool say(int fd, const void *message, size_t size)
+{
+    ssize_t sent;
+
+    do
+        sent = send(fd, message, size, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent == (ssize_t)size;
+}
+
 static int dial(const mr_domain *domain)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -28,7 +49,7 @@ static int dial(const mr_domain *domain)
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)); /* of connect() too */
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
+    if (connect_patiently(fd, &address)) {
         int error = errno;
 
         close(fd);
@@ -102,8 +123,13 @@ static int receive_answer(mr_domain *domain, int fd, mr_answer *answer)
     while (got < 0 && errno == EINTR);
     if (got >= 0)
         take_eventfds(domain, &message);
+    if (got <= 0)
+        return mr_fail(got < 0 ? errno : ECONNRESET,
+                       "the supervisor of domain '%s' gave no answer: %s", domain->info.name,
+                       got < 0 ? strerror(errno) : "it hung up");
     if (got != (ssize_t)sizeof(*answer) || answer->magic != MR_GREETING_MAGIC)
-        return mr_fail(EPROTO, "the supervisor of domain '%s' gave no answer", domain->info.name);
+        return mr_fail(EPROTO, "the answer of the supervisor of domain '%s' is none",
+                       domain->info.name);
     answer->why[sizeof(answer->why) - 1] = 0;
     return 0;
 }
@@ -116,8 +142,8 @@ int mr_control_greet(mr_domain *domain, const mr_member_options *options, int *s
 
     if (fd < 0)
         return fd;
-    if (send(fd, &greeting, sizeof(greeting), MSG_NOSIGNAL) != (ssize_t)sizeof(greeting))
-        rc = mr_fail(EPROTO, "the supervisor of domain '%s' hung up", domain->info.name);
+    if (!say(fd, &greeting, sizeof(greeting)))
+        rc = mr_fail(ECONNRESET, "the supervisor of domain '%s' hung up", domain->info.name);
     else if (!(rc = receive_answer(domain, fd, &answer)) && answer.place < 0)
         rc = mr_fail(-answer.place, "%s", answer.why);
     else if (!rc && answer.place >= MR_MAX_MEMBERS)
@@ -183,7 +209,7 @@ static int ask(const mr_domain *domain, const mr_command *command, int *out)
         return fd;
     if (command->verb == MR_VERB_DRAIN)
         be_patient(fd);
-    if (send(fd, &order, sizeof(order), MSG_NOSIGNAL) != (ssize_t)sizeof(order)) {
+    if (!say(fd, &order, sizeof(order))) {
         close(fd);
         return mr_fail(EPROTO, "the supervisor of domain '%s' hung up", domain->info.name);
     }

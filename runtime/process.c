@@ -70,6 +70,11 @@ int process_begin(struct process *process, int argc, char **argv, enum mr_role r
     return error;
 }
 
+int process_status(int error)
+{
+    return mr_error_passes(error) ? PROCESS_FAILED : PROCESS_IMPOSSIBLE;
+}
+
 void process_end(struct process *process)
 {
     mr_member_leave(process->member);

@@ -58,6 +58,9 @@ int collector_main(int argc, char **argv);
  * Returns 0, or -errno after it said why on stderr.
  */
 int process_begin(struct process *process, int argc, char **argv, enum mr_role role);
+
+/* process_status - how a process ends that could not begin: enum process_exit */
+int process_status(int error);
 void process_end(struct process *process); /* leaves the domain, frees the note */
 
 #endif

@@ -41,11 +41,12 @@ int collector_main(int argc, char **argv)
 {
     struct process process;
     vocabulary *vocab;
-    int status = PROCESS_IMPOSSIBLE;
+    int status = PROCESS_IMPOSSIBLE, error;
     signal(SIGPIPE, SIG_IGN); /* a closed pipe and a file limit are errors like others */
     signal(SIGXFSZ, SIG_IGN);
-    if (process_begin(&process, argc, argv, MR_ROLE_COLLECTOR) < 0)
-        return PROCESS_IMPOSSIBLE;
+    error = process_begin(&process, argc, argv, MR_ROLE_COLLECTOR);
+    if (error < 0)
+        return process_status(error);
     vocab = load(process.note.model);
     if (vocab != NULL) {
         const struct collector_options options = {.member = process.member,

@@ -202,10 +202,11 @@ static int run(struct tokenizer *tokenizer)
 int tokenizer_main(int argc, char **argv)
 {
     struct tokenizer tokenizer = {0};
-    int status;
+    int status, error;
     json_install_budget();
-    if (process_begin(&tokenizer.process, argc, argv, MR_ROLE_TOKENIZER) < 0)
-        return PROCESS_IMPOSSIBLE;
+    error = process_begin(&tokenizer.process, argc, argv, MR_ROLE_TOKENIZER);
+    if (error < 0)
+        return process_status(error);
     status = run(&tokenizer);
     lines_close(tokenizer.lines);
     source_close(tokenizer.source);

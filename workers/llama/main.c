@@ -28,6 +28,14 @@ static enum worker_exit say(enum worker_exit status, const char *why)
     return status;
 }
 
+/* Of a call of libmillrace that failed, or not. */
+static enum worker_exit status_of(int error)
+{
+    if (error >= 0)
+        return WORKER_DONE;
+    return mr_error_passes(error) ? WORKER_FAILED : WORKER_IMPOSSIBLE;
+}
+
 /* A page of the model's file is gone: it was cut while a step read it. */
 static void model_is_cut(int number)
 {
@@ -105,7 +113,7 @@ static enum worker_exit serve(const worker_options *o, engine *e)
     if (attached == -ESHUTDOWN)
         return WORKER_DONE;
     if (attached < 0)
-        return say(WORKER_IMPOSSIBLE, mr_error());
+        return say(status_of(attached), mr_error());
     s = server_create(worker, e, engine_describe(e)->max_sequences);
     status = s ? server_run(s, program) : say(WORKER_FAILED, "no memory for the batch");
     server_destroy(s);
@@ -122,8 +130,9 @@ static enum worker_exit run(const worker_options *o)
     char error[512];
     enum worker_exit status;
 
-    if (ask_domain(o->domain, &info) < 0)
-        return say(WORKER_IMPOSSIBLE, mr_error());
+    status = status_of(ask_domain(o->domain, &info));
+    if (status != WORKER_DONE)
+        return say(status, mr_error());
     wants = engine_options_for(o, &info);
     if (engine_open(&e, o->model, &wants, error, sizeof(error)) < 0)
         return say(WORKER_IMPOSSIBLE, error);

@@ -19,6 +19,11 @@ extern "C" {
 const char *mr_error(void);
 int mr_error_code(void);
 
+/* mr_error_passes - whether what failed with `error` (negative errno) may succeed a moment later:
+ * memory or descriptors ran out, or the supervisor had no time. A worker that could not attach for
+ * such a reason ends with status 1 and is started again; else with 2. */
+int mr_error_passes(int error);
+
 /* mr_version - "0.1.0", of the library that runs */
 const char *mr_version(void);
 
