@@ -21,6 +21,7 @@
 #include "ipc/stats.h"
 #include <errno.h>
 #include <millrace/worker.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@
 enum {
     LOOK_FOR_DROPPED = 64, /* claims between two looks at `rescan` in a ring that is never empty */
     AHEAD = 4,             /* places in a batch: about as many misses as overlap */
+    OPTIONS_MAX = 4096,    /* bytes of options, of any version to come */
     LOOK_NS = 50000000     /* between two looks after the supervisor */
 };
 
@@ -57,11 +59,34 @@ struct mr_worker {
 
 /* ---- joining and leaving ---- */
 
+/* What a program of the first release knew of the options, and all releases after it. */
+enum { OLDEST_OPTIONS = offsetof(mr_worker_options, model_fingerprint) };
+
+/*
+ * The options as this library knows them. A program that was built with an older header has fewer:
+ * those that it doesn't know are 0. One that was built with a newer header has more, which must be
+ * 0, since this library can't do what they ask for.
+ */
+static int take_options(mr_worker_options *known, const mr_worker_options *given)
+{
+    const unsigned char *bytes = (const unsigned char *)given;
+
+    if (!given || given->size < OLDEST_OPTIONS || given->size > OPTIONS_MAX)
+        return mr_fail(EINVAL, "the worker's options are of size %u, not %zu; set .size",
+                       given ? given->size : 0, sizeof(*known));
+    for (uint32_t i = sizeof(*known); i < given->size; i++)
+        if (bytes[i])
+            return mr_fail(E2BIG,
+                           "the worker asks for what libmillrace %s doesn't know; install "
+                           "the version that it was built with",
+                           mr_version());
+    *known = (mr_worker_options){0};
+    memcpy(known, given, given->size < sizeof(*known) ? given->size : sizeof(*known));
+    return 0;
+}
+
 static int check_options(const mr_worker_options *o)
 {
-    if (!o || o->size < sizeof(*o))
-        return mr_fail(EINVAL, "the worker's options are of size %u, not %zu; set .size",
-                       o ? o->size : 0, sizeof(*o));
     if (!o->fingerprint || !*o->fingerprint)
         return mr_fail(EINVAL, "a worker must say what its arithmetic is; set .fingerprint");
     if (o->capacity < 1 || o->capacity > MR_MAX_SLOTS)
@@ -127,36 +152,38 @@ static int check_room(const mr_domain *domain, const mr_worker_options *o)
     return 0;
 }
 
-int mr_worker_attach(mr_worker **worker, const char *name, const mr_worker_options *options)
+int mr_worker_attach(mr_worker **worker, const char *name, const mr_worker_options *given)
 {
+    mr_worker_options options;
     mr_member_options wants;
     mr_member *member;
-    int rc = check_options(options);
+    int rc = take_options(&options, given);
 
-    if (rc)
+    if (rc || (rc = check_options(&options)))
         return rc;
-    wants = member_options(options);
+    wants = member_options(&options);
     if ((rc = mr_member_attach(&member, name, &wants)))
         return rc;
-    if ((rc = check_room(mr_member_domain(member), options))) {
+    if ((rc = check_room(mr_member_domain(member), &options))) {
         mr_member_leave(member);
         return rc;
     }
-    return worker_new(worker, member, options);
+    return worker_new(worker, member, &options);
 }
 
-int mr_worker_join(mr_worker **worker, mr_domain *domain, const mr_worker_options *options)
+int mr_worker_join(mr_worker **worker, mr_domain *domain, const mr_worker_options *given)
 {
+    mr_worker_options options;
     mr_member_options wants;
     mr_member *member;
-    int rc = check_options(options);
+    int rc = take_options(&options, given);
 
-    if (rc || (rc = check_room(domain, options)))
+    if (rc || (rc = check_options(&options)) || (rc = check_room(domain, &options)))
         return rc;
-    wants = member_options(options);
+    wants = member_options(&options);
     if ((rc = mr_member_join(&member, domain, &wants)))
         return rc;
-    return worker_new(worker, member, options);
+    return worker_new(worker, member, &options);
 }
 
 void mr_worker_leave(mr_worker *worker)

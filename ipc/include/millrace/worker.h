@@ -28,6 +28,10 @@ enum mr_worker_flags {
 
 typedef struct mr_worker mr_worker;
 
+/*
+ * Begin with {.size = sizeof(mr_worker_options)}; what stays 0 takes its default. It only grows at
+ * its end: a program that was built with an older, smaller one attaches all the same.
+ */
 typedef struct mr_worker_options {
     uint32_t size;              /* sizeof(mr_worker_options) */
     uint32_t capacity;          /* contexts held at once, 1 to the domain's slots */
@@ -48,7 +52,8 @@ typedef struct mr_worker_options {
  *
  * Returns 0; -ENOENT (no such domain), -EPROTO (another ABI), -EPERM (refused by the supervisor:
  * another user, a process it couldn't kill, another model, an unknown stage, a kind of request
- * that it can't work on; mr_error() says which), -EAGAIN (all places taken), -EINVAL.
+ * that it can't work on; mr_error() says which), -EAGAIN (all places taken), -EINVAL, -E2BIG (an
+ * option of a newer version of the library).
  */
 int mr_worker_attach(mr_worker **worker, const char *name, const mr_worker_options *options);
 
