@@ -281,6 +281,7 @@ int mr_emission_next(mr_emission *emission, mr_handle *handle, int timeout)
         uint64_t now = mr_monotonic_ns();
 
         atomic_store_explicit(&emission->domain->header->emitting, 0, memory_order_relaxed);
+        mr_member_rest(emission->member);
         if (!may_go_on(emission, now))
             return mr_fail(ESHUTDOWN, "domain '%s' ends", emission->domain->info.name);
         if (timeout >= 0 && now >= end)
@@ -412,6 +413,7 @@ int mr_emission_view(mr_emission *emission, mr_handle handle, mr_view *view)
         return mr_fail(ESTALE, "the context of handle %llx has ended", (unsigned long long)handle);
     emission->at_suspect |= handle + 1 == emission->suspect;
     atomic_store_explicit(&emission->domain->header->emitting, handle + 1, memory_order_relaxed);
+    mr_member_begin(emission->member);
     *view = (mr_view){.handle = handle, .choices = 1, .done = state.state == MR_STATE_DONE};
     if ((rc = know(emission, handle, slot, &known)))
         return rc;

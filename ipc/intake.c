@@ -282,6 +282,10 @@ void mr_intake_close(mr_intake *intake)
 static void store_at_work(const mr_intake *intake, uint64_t ordinal)
 {
     atomic_store_explicit(&intake->domain->header->intaking, ordinal, memory_order_relaxed);
+    if (ordinal)
+        mr_member_begin(intake->member);
+    else
+        mr_member_rest(intake->member);
 }
 
 void mr_intake_work(mr_intake *intake, uint64_t ordinal)

@@ -287,6 +287,31 @@ bool mr_member_alive(mr_member *member)
     return !member->gone;
 }
 
+static void count_up(mr_word *word)
+{
+    atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+
+void mr_member_begin(mr_member *member)
+{
+    mr_place_record *place = member->place;
+
+    count_up(&place->steps);
+    if (!atomic_load_explicit(&place->step_begun, memory_order_relaxed))
+        atomic_store_explicit(&place->step_begun, mr_boottime_ns(), memory_order_relaxed);
+}
+
+void mr_member_rest(mr_member *member)
+{
+    atomic_store_explicit(&member->place->step_begun, 0, memory_order_relaxed);
+}
+
+void mr_member_progress(mr_member *member)
+{
+    count_up(&member->place->parts);
+}
+
 int mr_member_get_info(const mr_domain *domain, int index, mr_member_info *info)
 {
     const mr_place_record *place;

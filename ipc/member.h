@@ -37,6 +37,11 @@ uint64_t mr_fingerprint_hash(const char *text);
 uint64_t mr_process_start_time(int32_t pid);
 uint64_t mr_process_namespace(int32_t pid);
 
+/* mr_member_begin, mr_member_rest - a step of a tokenizer or collector begins (the one before
+ * ends); it has nothing to do. Plain stores. */
+void mr_member_begin(mr_member *member);
+void mr_member_rest(mr_member *member);
+
 uint64_t mr_monotonic_ns(void);
 uint64_t mr_boottime_ns(void);
 

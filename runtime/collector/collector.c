@@ -519,6 +519,7 @@ static int turn(struct collector *collector)
 static bool is_running(void *self)
 {
     struct collector *collector = self;
+    mr_member_progress(collector->member); /* it waits for the output, and isn't stuck */
     return mr_member_alive(collector->member) &&
            mr_domain_phase(mr_member_domain(collector->member)) != MR_PHASE_STOP;
 }
@@ -528,6 +529,7 @@ static bool is_running(void *self)
 static bool is_waiting_for_reader(void *self)
 {
     struct collector *collector = self;
+    mr_member_progress(collector->member);
     return getppid() == collector->parent &&
            mr_domain_unfinished(mr_member_domain(collector->member)) == 0;
 }

@@ -44,6 +44,7 @@ void child_start(struct child *child)
     child->joined = false;
     child->leaving = false;
     child->got_on = false;
+    child->stopped = 0;
     child->status = 0;
     child->started = now_ms();
     child->launch.argv = child->argv;

@@ -53,10 +53,8 @@ struct child {
     unsigned failures;           /* ends in a row without that, weighed (children.c) */
     uint64_t began_at;           /* how far its work was when it was started (ends.c) */
     uint64_t started;            /* CLOCK_MONOTONIC, milliseconds */
-    uint64_t steps;              /* a worker's progress when it was last seen to move (stuck.c) */
-    uint64_t parts;
-    uint64_t moved; /* when that was; CLOCK_MONOTONIC, milliseconds */
-    uint64_t due;   /* CHILD_PAUSED: when to start it, CLOCK_MONOTONIC milliseconds */
+    uint64_t stopped;            /* as in struct last_seen (stuck.h), before it has a place */
+    uint64_t due;                /* CHILD_PAUSED: when to start it, CLOCK_MONOTONIC milliseconds */
 };
 
 /* child_start - OFF or PAUSED to STARTING; a failure to fork counts as an end before it joined */

@@ -181,7 +181,7 @@ static void look_for_trouble(struct supervisor *run)
     int mended = mr_supervisor_audit(run->domain);
     if (mended > 0)
         log_warning("%d requests were in a state that can't be; they were taken back", mended);
-    stuck_look(&run->group, run->domain, run->control, run->stuck_after);
+    stuck_look(&run->stuck, &run->group, run->domain, run->control, run->stuck_after);
 }
 
 /* Only then may the collector leave: a successor of one that is killed while a slow reader takes

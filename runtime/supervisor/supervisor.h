@@ -19,6 +19,7 @@
 
 #include "runtime/supervisor/group.h"
 #include "runtime/supervisor/progress.h"
+#include "runtime/supervisor/stuck.h"
 
 enum run_state { RUN_RUNNING, RUN_DRAINING, RUN_LEAVING, RUN_STOPPING, RUN_STATES };
 
@@ -46,6 +47,7 @@ struct supervisor {
     bool interrupted;
     bool gave_up;         /* a member was started too often; what was accepted is worth keeping */
     unsigned stuck_after; /* seconds, 0: never */
+    struct stuck stuck;
     unsigned restarts;
     uint64_t callers[MR_MAX_MEMBERS]; /* who waits for a stranger in this place to leave */
     uint64_t deadline;                /* STOPPING: when all are killed; milliseconds */

@@ -346,7 +346,7 @@ START_TEST(a_full_disk_is_told_once_and_waited_for)
     ck_assert_int_eq(mkdir("disk", 0700), 0);
     if (!can_mount("disk", "32k"))
         return;
-    run_begin(&run, NULL, "-o", "disk/out", "in");
+    run_begin(&run, NULL, "--stuck-after", "1", "-o", "disk/out", "in");
     while (true) {
         char *err = file_read("stderr", NULL);
         bool told = strstr(err, "No space left") != NULL;
@@ -355,12 +355,13 @@ START_TEST(a_full_disk_is_told_once_and_waited_for)
             break;
         wait_ms(10);
     }
-    wait_ms(1500);
+    wait_ms(3500); /* who waits for the disk is not stuck */
     ck_assert_uint_lt(count_lines("disk/out"), 200);
     ck_assert_int_eq(mount("none", "disk", NULL, MS_REMOUNT, "size=4m"), 0);
     run_end(&run);
     ck_assert_int_eq(run.status, 0);
     ck_assert_uint_eq(count_lines("disk/out"), 200);
+    ck_assert_ptr_nonnull(strstr(run.err, "; 0 restarts"));
     ck_assert_ptr_null(strstr(strstr(run.err, "No space left") + 1, "No space left"));
     run_free(&run);
     umount("disk");

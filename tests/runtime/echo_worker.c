@@ -7,10 +7,12 @@
  *   ECHO_STEP_US    microseconds a step
  *   ECHO_EXIT       exit at once with this status, instead of attaching
  *   ECHO_EXIT_NAME  exit at once with status 1 if this is its name
+ *   ECHO_STOP_ONCE  stop itself before it joins, unless this file is there; makes it
  *   ECHO_LEAVE      join, and leave without any work
  *   ECHO_DIE_SEED   kill itself when it holds a request with this seed
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <millrace/worker.h>
 #include <signal.h>
@@ -106,7 +108,7 @@ int main(int argc, char **argv)
                                .flags = MR_BATCH_INVARIANT};
     const char *domain = "";
     mr_worker *worker = NULL;
-    int option, n;
+    int option, file, n;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'a')
             domain = optarg;
@@ -122,6 +124,11 @@ int main(int argc, char **argv)
         return (int)setting("ECHO_EXIT", 0);
     if (getenv("ECHO_EXIT_NAME") != NULL && strcmp(getenv("ECHO_EXIT_NAME"), wants.name) == 0)
         return 1;
+    if (getenv("ECHO_STOP_ONCE") != NULL &&
+        (file = open(getenv("ECHO_STOP_ONCE"), O_CREAT | O_EXCL | O_CLOEXEC, 0600)) >= 0) {
+        close(file);
+        raise(SIGSTOP);
+    }
     if (wants.capacity > BATCH_MAX)
         wants.capacity = BATCH_MAX;
     n = mr_worker_attach(&worker, domain, &wants);

@@ -60,6 +60,10 @@ mr_stats *mr_member_stats(mr_member *member);
  * socket at most each 100 ms. */
 bool mr_member_alive(mr_member *member);
 
+/* mr_member_progress - tell that a long step moves, or waits for something outside of the group (a
+ * full disk): who doesn't for long is taken for stuck. Plain stores. */
+void mr_member_progress(mr_member *member);
+
 #ifdef __cplusplus
 }
 #endif
