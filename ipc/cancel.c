@@ -66,6 +66,8 @@ static bool is_unfinished(mr_state_parts state)
     return state.state == MR_STATE_READY || state.state == MR_STATE_LEASED;
 }
 
+/* The parameters are constant while the state is one of these. Should the slot be given to the next
+ * request meanwhile, what is raised names a generation that is over, and hits nobody. */
 unsigned mr_supervisor_expire(mr_domain *domain)
 {
     uint64_t now = mr_boottime_ns();

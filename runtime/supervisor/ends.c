@@ -62,10 +62,19 @@ void supervisor_note_work(struct supervisor *run, struct child *child)
 
 /* ---- what follows ---- */
 
+bool supervisor_has_workers(const struct supervisor *run)
+{
+    mr_member_info info;
+    bool has = group_workers_left(&run->group) > 0;
+    for (int i = 0; i < MR_MAX_MEMBERS && !has; i++)
+        has = mr_member_get_info(run->domain, i, &info) == 0 && info.role == MR_ROLE_WORKER;
+    return has;
+}
+
 static void give_up(struct supervisor *run, struct child *child)
 {
     child->state = CHILD_ENDED;
-    if (child->role == MR_ROLE_WORKER && group_workers_left(&run->group) > 0)
+    if (child->role == MR_ROLE_WORKER && supervisor_has_workers(run))
         return;
     if (child->role == MR_ROLE_WORKER)
         log_error("no worker is left");

@@ -132,7 +132,7 @@ void orders_worker_left(struct supervisor *run, struct child *child)
     child->leaving = false;
     say_left(run, &child->caller);
     log_info("%s has left, as it was told to", child->name);
-    if (group_workers_left(&run->group) == 0)
+    if (!supervisor_has_workers(run))
         log_warning(
             "the last worker has left; what is accepted waits for 'millrace scale %s N', or "
             "for a worker that attaches by itself",

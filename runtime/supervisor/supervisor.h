@@ -77,6 +77,9 @@ void supervisor_start(struct supervisor *supervisor, struct child *child);
 void supervisor_note_work(struct supervisor *supervisor, struct child *child);
 void supervisor_judge(struct supervisor *supervisor, struct child *child);
 
+/* supervisor_has_workers - own ones that run or will be started again, or strangers */
+bool supervisor_has_workers(const struct supervisor *supervisor);
+
 /* supervisor_loop - start the group and run until no process of it is left */
 void supervisor_loop(struct supervisor *supervisor);
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void said(const struct run *run, const char *what)
@@ -150,6 +151,32 @@ START_TEST(the_group_goes_on_with_the_workers_that_are_left)
 }
 END_TEST
 
+START_TEST(a_worker_that_attached_by_itself_is_enough_to_go_on)
+{
+    struct run run;
+    pid_t stranger;
+    const char *name = own_name("alone");
+    int status;
+    write_requests("in", 100, 20);
+    setenv("ECHO_EXIT_NAME", "mr-worker-0", 1);
+    setenv("ECHO_STEP_US", "40000", 1);
+    run_begin(&run, NULL, "-n", "1", "--name", own_name("alone"), "-o", "out", "in");
+    while (access(own_file("alone", "sock"), F_OK) < 0)
+        wait_ms(5);
+    stranger = fork();
+    if (stranger == 0) {
+        execl(path_of_worker(), "stranger", "--attach", name, "--name", "stranger", NULL);
+        _exit(99);
+    }
+    run_end(&run);
+    ck_assert_msg(run.status == 0, "status %d: %s", run.status, run.err);
+    said(&run, "mr-worker-0 ended with status 1, again and again");
+    ck_assert_uint_eq(count_lines("out"), 100);
+    ck_assert_int_eq(waitpid(stranger, &status, 0), stranger);
+    run_free(&run);
+}
+END_TEST
+
 static Suite *restart_suite(void)
 {
     Suite *suite = suite_create("restart");
@@ -163,6 +190,7 @@ static Suite *restart_suite(void)
     tcase_add_test(tests, a_signal_ends_a_run_whose_tokenizer_keeps_failing);
     tcase_add_test(tests, workers_that_leave_without_work_are_given_up);
     tcase_add_test(tests, the_group_goes_on_with_the_workers_that_are_left);
+    tcase_add_test(tests, a_worker_that_attached_by_itself_is_enough_to_go_on);
     return suite;
 }
 
