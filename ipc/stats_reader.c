@@ -354,7 +354,7 @@ uint64_t mr_stats_samples(const mr_stats_row *row, const uint64_t *values)
     return samples;
 }
 
-/* Samples of a bucket are taken to lie evenly in it. */
+/* Samples of a bucket are taken to lie evenly in it; where it is one value wide they are that. */
 double mr_stats_quantile(const mr_stats_row *row, const uint64_t *values, double part)
 {
     double wanted = part * (double)mr_stats_samples(row, values), before = 0, value = 0;
@@ -366,7 +366,8 @@ double mr_stats_quantile(const mr_stats_row *row, const uint64_t *values, double
 
         end = mr_stats_bucket_end(row, i);
         if (here > 0)
-            value = (double)begin + (end == UINT64_MAX ? 0 : (double)(end - begin) * inside);
+            value = (double)begin +
+                    (end == UINT64_MAX || end - begin == 1 ? 0 : (double)(end - begin) * inside);
         before += here;
     }
     return value;

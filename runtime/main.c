@@ -4,6 +4,7 @@
  * `tokenizer` and `collector` are for the supervisor alone; see process.h.
  */
 #include "runtime/monitor/fsck.h"
+#include "runtime/monitor/monitor.h"
 #include "runtime/process.h"
 #include "runtime/supervisor/command.h"
 #include "runtime/supervisor/run.h"
@@ -29,6 +30,10 @@ static const struct verb {
     {"drain", drain_main, "have a worker of a run hand its requests back and leave"},
     {"scale", scale_main, "change the number of a run's workers"},
     {"cancel", cancel_main, "end a request of a run"},
+    {"ls", ls_main, "the domains of this machine"},
+    {"stat", stat_main, "all that a domain counts"},
+    {"top", top_main, "a domain on the terminal, once a second"},
+    {"metrics", metrics_main, "what a domain counts, for Prometheus"},
     {"fsck", fsck_main, "check a domain's memory, of a run that goes on or is dead"},
     {"help", help_main, "this text"},
     {"version", version_main, "the version of the program"},

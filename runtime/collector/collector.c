@@ -58,7 +58,7 @@ struct collector {
     uint64_t failures;
     uint64_t tokens;
     struct answered answered[MR_MAX_EMITTED]; /* these requests */
-    uint64_t began;                           /* boot time, of this process */
+    uint64_t began;                           /* boot time, of this process; 0: it is the first */
     uint64_t now;                             /* of the batch */
 };
 
@@ -432,15 +432,17 @@ static void stop_others(struct collector *collector, const mr_view *view)
  * Tokens that came since the last look share its time. What was there before this process began was
  * seen by its predecessor, in its time.
  */
-static void count_tokens(const struct collector *collector, struct followed *followed,
+static void count_tokens(struct collector *collector, struct followed *followed,
                          const mr_view *view)
 {
     mr_stats *stats = mr_member_stats(collector->member);
     uint64_t prompt = (uint64_t)view->prompt_length;
     uint64_t seen = view->tokens.count > prompt ? view->tokens.count - prompt : 0;
     uint64_t more = seen > followed->seen ? seen - followed->seen : 0;
-    if (more == 0 || view->accepted == 0 || view->accepted > collector->now)
+    if (more == 0 || view->accepted == 0)
         return;
+    if (view->accepted > collector->now) /* all of it was since this batch began */
+        collector->now = boot_time();
     if (followed->seen > 0)
         mr_stats_record(stats, MR_HISTOGRAM_inter_token_latency,
                         (collector->now - followed->seen_at) / more, more);
@@ -598,7 +600,8 @@ static int begin(struct collector *collector, const struct collector_options *op
     collector->member = options->member;
     collector->vocabulary = options->vocabulary;
     collector->created = info.created;
-    collector->began = boot_time();
+    if (mr_stats_total(mr_member_domain(options->member), MR_STAT_members_swept) > 0)
+        collector->began = boot_time(); /* there may have been another */
     collector->parent = getppid();
     collector->slots = info.slots <= MR_MAX_SLOTS ? info.slots : MR_MAX_SLOTS;
     collector->logprobs = (struct logprob_source){read_logprobs, collector};

@@ -115,6 +115,20 @@ START_TEST(a_histogram_without_samples_has_no_quantiles)
 }
 END_TEST
 
+START_TEST(small_numbers_are_told_exactly)
+{
+    mr_member *member = support_join(domain, MR_ROLE_COLLECTOR);
+
+    mr_stats_record(mr_member_stats(member), MR_HISTOGRAM_batch_size, 4, 10);
+    mr_stats_record(mr_member_stats(member), MR_HISTOGRAM_batch_size, 7, 10);
+    mr_stats_read_total(view, values);
+    ck_assert_double_eq(mr_stats_quantile(row_of("batch_size"), values, 0.5), 4);
+    ck_assert_double_eq(mr_stats_quantile(row_of("batch_size"), values, 0.51), 7);
+    ck_assert_double_eq(mr_stats_quantile(row_of("batch_size"), values, 1), 7);
+    mr_member_leave(member);
+}
+END_TEST
+
 START_TEST(values_of_any_size_are_counted)
 {
     mr_member *member = support_join(domain, MR_ROLE_COLLECTOR);
@@ -496,6 +510,7 @@ int main(void)
     tcase_add_test(tests, a_bucket_is_at_most_an_eighth_wide);
     tcase_add_test(tests, quantiles_are_at_most_an_eighth_off);
     tcase_add_test(tests, a_histogram_without_samples_has_no_quantiles);
+    tcase_add_test(tests, small_numbers_are_told_exactly);
     tcase_add_test(tests, values_of_any_size_are_counted);
     tcase_add_test(tests, what_the_dead_counted_stays_and_what_they_held_goes);
     tcase_add_test(tests, a_supervisor_killed_in_a_fold_counts_nothing_twice_and_loses_nothing);
