@@ -12,14 +12,14 @@
 #include <stdio.h>
 
 int mr_lease_to_ready(mr_domain *domain, uint32_t index, uint64_t held, uint32_t stage,
-                      uint32_t attempts)
+                      uint32_t attempts, uint64_t fingerprint)
 {
     mr_state_parts state = mr_state_unpack(held);
 
     state.state = MR_STATE_READY;
     state.stage = stage;
     state.attempts = attempts;
-    state.owner = 0;
+    state.owner = mr_begun_by(fingerprint);
     if (!mr_slot_change(&domain->slots[index], held, state))
         return -ESTALE;
     mr_queue_push(domain, stage, index, state.generation);
@@ -46,9 +46,10 @@ int mr_lease_release(mr_domain *domain, uint32_t index, const mr_context *contex
     if (context->now[MR_CURSOR_FAILURE])
         return mr_lease_to_done(domain, index, context->state);
     if (!mr_context_is_done(context))
-        return mr_lease_to_ready(domain, index, context->state, stage, attempts);
+        return mr_lease_to_ready(domain, index, context->state, stage, attempts,
+                                 (uint64_t)context->now[MR_CURSOR_FINGERPRINT]);
     if (stage + 1 < domain->stage_count)
-        return mr_lease_to_ready(domain, index, context->state, stage + 1, 0);
+        return mr_lease_to_ready(domain, index, context->state, stage + 1, 0, 0);
     return mr_lease_to_done(domain, index, context->state);
 }
 

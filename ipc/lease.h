@@ -13,9 +13,10 @@
  * more).
  */
 
-/* To stage `stage`; attempts as given. */
+/* To stage `stage`; attempts as given; `fingerprint`: whose arithmetic has begun it there, 0:
+ * nobody has. */
 int mr_lease_to_ready(mr_domain *domain, uint32_t index, uint64_t held, uint32_t stage,
-                      uint32_t attempts);
+                      uint32_t attempts, uint64_t fingerprint);
 
 /* To the collector. */
 int mr_lease_to_done(mr_domain *domain, uint32_t index, uint64_t held);

@@ -11,7 +11,8 @@
  *       +------- final record committed, generation+1 --- DONE <--------+  worker, supervisor
  *                collector
  *
- * `owner` is a lease index while LEASED. In READY it is the preferred member plus one, or 0.
+ * `owner` is a lease index while LEASED. In READY it tells whose arithmetic has begun the context
+ * (mr_begun_by()), so that workers of another kind leave it alone without looking into it.
  * Order: acquire on taking over, release on giving away, so that whoever owns a context sees all
  * that the owner before it wrote (S1).
  */
@@ -61,6 +62,14 @@ static inline mr_state_parts mr_state_unpack(uint64_t word)
 static inline uint64_t mr_slot_load(const mr_slot *slot)
 {
     return atomic_load_explicit(&slot->state, memory_order_acquire); /* S1 */
+}
+
+/* What READY says of a fingerprint: 20 bits of it, never 0; 0: nobody has begun it. */
+static inline uint32_t mr_begun_by(uint64_t fingerprint)
+{
+    uint32_t bits = (uint32_t)((fingerprint ^ fingerprint >> 20 ^ fingerprint >> 40) & 0xfffff);
+
+    return fingerprint && !bits ? 1 : bits;
 }
 
 /* One attempt; the word must still be `from`. */

@@ -46,7 +46,8 @@ struct mr_worker {
     mr_slot *large;       /* the slot of what was too large for the room left; NULL: none */
     uint64_t large_needs; /* tokens of it */
     bool may_suspect;     /* a suspect was claimed since none was found */
-    uint64_t missed;      /* fingerprint of which no worker was found alive */
+    bool left;            /* something was left to workers of the kind that began it */
+    uint32_t missed;      /* mr_begun_by() of a kind of which no worker was found alive */
     uint64_t missed_at;   /* since when, boot time */
     uint64_t next_look;   /* when the supervisor is looked after again, boot time */
     uint64_t now;         /* boot time, of the present call of mr_worker_batch() */
@@ -224,13 +225,13 @@ static void update_gauges(mr_worker *worker)
 }
 
 /* Is any worker alive that computes as the one that began this context? */
-static bool fingerprint_lives(const mr_domain *domain, uint64_t fingerprint)
+static bool kind_lives(const mr_domain *domain, uint32_t begun_by)
 {
     for (int i = 0; i < MR_MAX_MEMBERS; i++) {
         const mr_place_record *place = &domain->members[i];
 
         if (atomic_load_explicit(&place->place, memory_order_acquire) == MR_PLACE_TAKEN &&
-            place->role == MR_ROLE_WORKER && place->fingerprint == fingerprint)
+            place->role == MR_ROLE_WORKER && mr_begun_by(place->fingerprint) == begun_by)
             return true;
     }
     return false;
@@ -238,16 +239,16 @@ static bool fingerprint_lives(const mr_domain *domain, uint64_t fingerprint)
 
 /* Is nobody left for a while who could go on with it? One of its kind may have been killed and be
  * just starting again: to give up at once would fail what a moment of patience answers. */
-static bool is_given_up(mr_worker *worker, uint64_t fingerprint)
+static bool is_given_up(mr_worker *worker, uint32_t begun_by)
 {
     uint64_t now = mr_boottime_ns();
 
-    if (fingerprint_lives(worker->domain, fingerprint)) {
+    if (kind_lives(worker->domain, begun_by)) {
         worker->missed = 0;
         return false;
     }
-    if (worker->missed != fingerprint) {
-        worker->missed = fingerprint;
+    if (worker->missed != begun_by) {
+        worker->missed = begun_by;
         worker->missed_at = now;
     }
     return now - worker->missed_at >= worker->domain->patience_ns;
@@ -260,7 +261,7 @@ static int fits(mr_worker *worker, mr_context *context, uint32_t index)
     uint64_t begun_by = (uint64_t)context->now[MR_CURSOR_FINGERPRINT];
 
     if (begun_by && begun_by != worker->member->fingerprint) {
-        if (!is_given_up(worker, begun_by))
+        if (!is_given_up(worker, mr_begun_by(begun_by)))
             return -EAGAIN;
         mr_lease_fail(
             worker->domain, index, context->state,
@@ -306,7 +307,15 @@ static void hold(mr_worker *worker, mr_context *context)
     update_gauges(worker);
 }
 
-/* Try to become the owner of slot `index`; `hint` may be stale. 0, or -EAGAIN. */
+/* Was it begun by a worker of another kind, and will one of that kind come for it? */
+static bool is_for_others(mr_worker *worker, mr_state_parts state)
+{
+    return state.owner && state.owner != mr_begun_by(worker->member->fingerprint) &&
+           !is_given_up(worker, state.owner);
+}
+
+/* Try to become the owner of slot `index`; `hint` may be stale. 0, -EAGAIN, or -EBUSY: it is for
+ * others, whom the hint that led here must reach. */
 static int claim(mr_worker *worker, uint32_t index, const uint32_t *hint)
 {
     mr_slot *slot = &worker->domain->slots[index];
@@ -318,6 +327,8 @@ static int claim(mr_worker *worker, uint32_t index, const uint32_t *hint)
     if (state.state != MR_STATE_READY || state.stage != worker->member->stage ||
         (hint && !mr_hint_fits(*hint, index, state.generation)))
         return -EAGAIN;
+    if (is_for_others(worker, state))
+        return -EBUSY;
     if (!(context = free_context(worker)))
         return -EAGAIN;
     state.state = MR_STATE_LEASED;
@@ -333,13 +344,20 @@ static int claim(mr_worker *worker, uint32_t index, const uint32_t *hint)
     if ((rc = fits(worker, context, index))) {
         if (rc == -EAGAIN) {
             worker->full = true;
-            mr_lease_to_ready(worker->domain, index, word, state.stage, state.attempts);
+            mr_lease_to_ready(worker->domain, index, word, state.stage, state.attempts,
+                              (uint64_t)context->now[MR_CURSOR_FINGERPRINT]);
         }
         context->slot = NULL;
         return -EAGAIN;
     }
     hold(worker, context);
     return 0;
+}
+
+static void leave_to_others(mr_worker *worker, uint32_t index, uint32_t generation)
+{
+    worker->left = true;
+    mr_queue_push(worker->domain, worker->member->stage, index, generation);
 }
 
 /* A hint was dropped somewhere: look at the slots themselves. */
@@ -353,7 +371,9 @@ static void look_through_slots(mr_worker *worker)
             mr_queue_rescan_raise(worker->domain, worker->member->stage); /* stopped early */
             return;
         }
-        claim(worker, i, NULL);
+        if (claim(worker, i, NULL) == -EBUSY)
+            leave_to_others(worker, i,
+                            mr_state_unpack(mr_slot_load(&worker->domain->slots[i])).generation);
     }
 }
 
@@ -385,8 +405,11 @@ static void turn_to_large(mr_worker *worker)
 
 static void claim_what_fits(mr_worker *worker)
 {
-    uint32_t index, hint;
+    const uint32_t none = UINT32_MAX;
+    uint32_t index, hint, first_left = none;
+    int rc;
 
+    worker->left = false;
     turn_to_large(worker);
     while (may_claim(worker)) {
         if (++worker->claims % LOOK_FOR_DROPPED == 0)
@@ -397,8 +420,15 @@ static void claim_what_fits(mr_worker *worker)
             look_through_slots(worker);
             return;
         }
-        if (claim(worker, index, &hint))
+        rc = claim(worker, index, &hint);
+        if (rc == -EBUSY) {
+            leave_to_others(worker, index, hint >> MR_INDEX_BITS);
+            if (index == first_left) /* once round */
+                return;
+            first_left = first_left == none ? index : first_left;
+        } else if (rc) {
             mr_stats_add(worker->member->stats, MR_STAT_stale_hints, 1);
+        }
     }
 }
 
@@ -477,7 +507,8 @@ static void wait_for_work(mr_worker *worker, int timeout)
     record_step(worker);
     atomic_store_explicit(&worker->member->place->step_begun, 0, memory_order_relaxed);
     mr_stats_add(worker->member->stats, MR_STAT_sleeps, 1);
-    if (worker->full) { /* what is there is not for us: leave it to others for a moment */
+    if (worker->full ||
+        worker->left) { /* what is there is not for us: leave it to others for a moment */
         nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
         return;
     }
@@ -597,7 +628,7 @@ int mr_worker_hand_on(mr_worker *worker, mr_context *context)
     next = mr_state_unpack(context->state).stage + 1;
     if (next < worker->domain->stage_count && !mr_context_cancelled(context))
         return lost(worker, context,
-                    mr_lease_to_ready(worker->domain, index, context->state, next, 0));
+                    mr_lease_to_ready(worker->domain, index, context->state, next, 0, 0));
     if (!mr_context_is_done(context) && !mr_context_cancelled(context))
         return mr_fail(EINVAL,
                        "the context is neither done nor cancelled: update it until it is done, "

@@ -676,6 +676,29 @@ START_TEST(another_arithmetic_does_not_go_on_with_it)
 }
 END_TEST
 
+START_TEST(what_another_kind_began_keeps_nobody_from_the_rest)
+{
+    mr_worker_options options = {.size = sizeof(options), .capacity = 4, .fingerprint = "other"};
+    mr_worker *first = support_worker(domain, 1), *other;
+    mr_context *batch[4];
+
+    ck_assert_int_eq(mr_worker_join(&other, domain, &options), 0);
+    admit(4);
+    ck_assert_int_eq(mr_worker_batch(other, batch, 0), 1);
+    admit(4);
+    ck_assert_int_eq(mr_worker_batch(first, batch, 0), 1);
+    mr_text_update(mr_context_text(batch[0]), 9, NULL);
+    mr_worker_put_back(first, batch[0]);
+    admit(4);
+    admit(4);
+    ck_assert_int_eq(mr_worker_batch(other, batch, 0), 3); /* the one that it has, and two */
+    ck_assert_int_eq(mr_worker_batch(first, batch, 0), 1); /* its hint wasn't lost */
+    ck_assert_int_eq(mr_text_length(mr_context_text(batch[0])), 4);
+    mr_worker_leave(first);
+    mr_worker_leave(other);
+}
+END_TEST
+
 START_TEST(dropped_hints_are_found_again)
 {
     mr_worker *worker = support_worker(domain, 2), *second = support_worker(domain, 8);
@@ -825,6 +848,7 @@ int main(void)
     tcase_add_test(deaths, the_audit_finds_what_a_spoiled_ring_hides);
     tcase_add_test(tests, a_cancel_that_comes_late_does_not_hit_the_next_context);
     tcase_add_test(deaths, another_arithmetic_does_not_go_on_with_it);
+    tcase_add_test(deaths, what_another_kind_began_keeps_nobody_from_the_rest);
     suite_add_tcase(suite, tests);
     suite_add_tcase(suite, deaths);
     return support_run(suite);
