@@ -88,6 +88,41 @@ START_TEST(a_hash_is_of_the_elements_in_order_whatever_their_strides)
 }
 END_TEST
 
+START_TEST(an_image_without_pixels_has_the_hash_of_nothing)
+{
+    mr_array gaps = {.dtype = MR_F32, .rank = 2, .shape = {0, 2}, .strides = {4, 99}};
+    mr_array flat = {.dtype = MR_U8, .rank = 1, .shape = {0}, .strides = {1}};
+    int64_t left = 1, right = 2;
+
+    ck_assert(!mr_array_is_contiguous(&gaps));
+    ck_assert_int_eq(mr_image_hash(&gaps, &left), 0);
+    ck_assert_int_eq(mr_image_hash(&flat, &right), 0);
+    ck_assert_int_eq(left, right);
+    ck_assert_int_eq(left, 0x2d06800538d394c2); /* XXH3's of no bytes */
+}
+END_TEST
+
+/* A sanitizer's malloc shall fail like any other. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
+/* One float seen so often that no memory holds the copy. */
+START_TEST(an_image_that_no_memory_holds_is_refused)
+{
+    static float one;
+    mr_array endless = {
+        .dtype = MR_F32, .rank = 2, .shape = {1 << 30, 1 << 28}, .strides = {0, 0}, .data = &one};
+    int64_t hash = 5;
+
+    ck_assert_int_eq(mr_image_hash(&endless, &hash), -ENOMEM);
+    ck_assert_ptr_nonnull(strstr(mr_error(), "no memory for 1152921504606846976 bytes"));
+    ck_assert_int_eq(hash, 5);
+}
+END_TEST
+
 START_TEST(tokens_with_gaps_must_be_copied_first)
 {
     static int64_t ids[] = {1, 2, 3, 4};
@@ -293,6 +328,24 @@ START_TEST(an_entry_that_makes_no_sense_is_refused_and_nothing_outside_is_read)
 }
 END_TEST
 
+START_TEST(a_pixel_context_without_latents_or_noise_says_so)
+{
+    mr_pixel *own = mr_context_pixel(context);
+    mr_entry *begun = &entries()[mr_directory_where(context, MR_ARRAY_FIELD, "noise")];
+    mr_entry *latents = &entries()[mr_directory_where(context, MR_ARRAY_FIELD, "latents")];
+    mr_array_place *place = (mr_array_place *)(void *)(context->domain->data + begun->offset);
+    mr_array array;
+
+    place->dtype = 99;
+    ck_assert_int_eq(mr_pixel_latents(own, &array), -EBADMSG);
+    latents->name[0] = 'x';
+    ck_assert_int_eq(mr_pixel_latents(own, &array), -ENOENT);
+    mr_pixel_set_status(own, MR_CANCELLED);
+    mr_pixel_restart(own);
+    ck_assert_int_eq(mr_pixel_status(own), MR_ACTIVE);
+}
+END_TEST
+
 START_TEST(a_status_that_is_none_is_refused_when_a_pixel_context_is_loaded)
 {
     context->now[MR_CURSOR_STATUS] = 7;
@@ -369,6 +422,8 @@ int main(void)
     tcase_add_test(plain, a_scalar_has_one_element_and_an_empty_array_none);
     tcase_add_test(plain, an_array_with_gaps_is_copied_together);
     tcase_add_test(plain, a_hash_is_of_the_elements_in_order_whatever_their_strides);
+    tcase_add_test(plain, an_image_without_pixels_has_the_hash_of_nothing);
+    tcase_add_test(plain, an_image_that_no_memory_holds_is_refused);
     tcase_add_test(plain, tokens_with_gaps_must_be_copied_first);
     tcase_add_test(plain, requests_whose_arrays_make_no_sense_are_refused);
     tcase_add_test(plain, an_array_larger_than_its_room_is_refused);
@@ -379,6 +434,7 @@ int main(void)
     tcase_add_test(cases, names_are_told_apart_by_their_group);
     tcase_add_test(cases, only_what_has_room_for_it_is_replaced);
     tcase_add_test(cases, an_entry_that_makes_no_sense_is_refused_and_nothing_outside_is_read);
+    tcase_add_test(cases, a_pixel_context_without_latents_or_noise_says_so);
     tcase_add_test(cases, a_status_that_is_none_is_refused_when_a_pixel_context_is_loaded);
     suite_add_tcase(suite, plain);
     suite_add_tcase(suite, cases);

@@ -446,6 +446,95 @@ START_TEST(a_large_image_is_shifted_by_its_size_alone)
 }
 END_TEST
 
+/* ---- FLUX.2 and flow models: no vector has them, so their formulas, in long double ---- */
+
+/* How much FLUX.2 shifts: a line through what was measured at 10 and at 200 steps, each a line in
+ * the number of patches; beyond 4,300 patches the latter alone. */
+static long double measured_shift(int64_t patches, int64_t steps)
+{
+    long double at_200 = 0.00016927L * (long double)patches + 0.45666666L;
+    long double at_10 = 8.73809524e-05L * (long double)patches + 1.89833333L;
+
+    if (patches > 4300)
+        return at_200;
+    return at_10 + (at_200 - at_10) * (long double)(steps - 10) / 190;
+}
+
+static void check_flux(int64_t width, int64_t height, int64_t steps)
+{
+    mr_pixel_request request;
+    const float *sigmas, *timesteps;
+    long double e;
+    void *memory;
+
+    options.width = width;
+    options.height = height;
+    options.steps = steps;
+    request = prepare(&memory);
+    sigmas = request.sigmas.data;
+    timesteps = request.timesteps.data;
+    e = expl(measured_shift((width / 16) * (height / 16), steps));
+    ck_assert_int_eq(request.sigmas.shape[0], steps + 1);
+    ck_assert_int_eq(request.timesteps.shape[0], steps);
+    for (int64_t i = 0; i < steps; i++) {
+        long double straight = steps == 1 ? 1 : 1 - (long double)i / (long double)steps;
+        float scaled = sigmas[i] * 1000.0f;
+
+        ck_assert(fabsl((long double)sigmas[i] - e / (e + 1 / straight - 1)) < 2e-7L);
+        ck_assert(timesteps[i] == (model.time_upward ? 1000.0f - scaled : scaled) / 1000.0f);
+    }
+    ck_assert(sigmas[steps] == 0);
+    free(memory);
+}
+
+START_TEST(the_schedule_of_flux_2_follows_from_patches_and_steps)
+{
+    const int64_t steps[] = {1, 2, 10, 28, 200};
+
+    model.dynamic_shift = model.empirical_shift = model.batched_ids = 1;
+    model.in_channels = 4;
+    for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+        check_flux(64, 48, steps[i]);
+        check_flux(1024, 1024, steps[i]);
+        check_flux(1600, 688, steps[i]); /* 4,300 patches: the last that count the steps */
+        check_flux(2992, 368, steps[i]); /* 4,301 */
+        check_flux(2048, 2048, steps[i]);
+    }
+    model.time_upward = 1;
+    check_flux(1024, 1024, 28);
+}
+END_TEST
+
+/* Each of n places in a row from 0 to 1000, both included, and sigmas a thousandth of it. */
+START_TEST(flow_sigmas_of_any_number_of_steps_are_evenly_spaced)
+{
+    model.flow_sigmas = 1;
+    for (int64_t n = 2; n <= 60; n++)
+        for (uint32_t upward = 0; upward < 2; upward++) {
+            mr_pixel_request request;
+            const float *timesteps, *sigmas;
+            void *memory;
+
+            model.time_upward = upward;
+            options.steps = n;
+            request = prepare(&memory);
+            timesteps = request.timesteps.data;
+            sigmas = request.sigmas.data;
+            ck_assert_int_eq(request.sigmas.shape[0], n);
+            for (int64_t i = 0; i < n; i++) {
+                int64_t place = upward ? n - 1 - i : i;
+                long double exact = 1000 * (long double)place / (long double)(n - 1);
+
+                ck_assert(fabsl((long double)timesteps[i] - exact) <= exact * 6e-8L);
+                ck_assert(sigmas[i] == timesteps[i] / 1000.0f);
+            }
+            ck_assert(timesteps[upward ? n - 1 : 0] == 0);
+            ck_assert(timesteps[upward ? 0 : n - 1] == 1000);
+            free(memory);
+        }
+}
+END_TEST
+
 START_TEST(lengths_never_overflow)
 {
     ck_assert_int_eq(mr_prepare_max_length(10, -1, INT64_MAX), INT64_MAX);
@@ -489,6 +578,8 @@ int main(void)
     tcase_add_test(preparation, batched_ids_are_integers_for_each_image);
     tcase_add_test(preparation, the_empirical_shift_is_that_of_its_formula);
     tcase_add_test(preparation, a_large_image_is_shifted_by_its_size_alone);
+    tcase_add_test(preparation, the_schedule_of_flux_2_follows_from_patches_and_steps);
+    tcase_add_test(preparation, flow_sigmas_of_any_number_of_steps_are_evenly_spaced);
     tcase_add_test(preparation, lengths_never_overflow);
     tcase_add_test(preparation, more_image_places_than_room_are_counted);
     suite_add_tcase(suite, kinds);

@@ -114,6 +114,69 @@ START_TEST(nothing_is_appended_behind_a_placeholder)
 }
 END_TEST
 
+/* The bare buffer knows nothing of placeholders: it consumes one like any token. */
+START_TEST(a_placeholder_that_was_consumed_is_deleted_by_a_reset_all_the_same)
+{
+    mr_tokens consumed;
+
+    ck_assert_int_eq(mr_text_update(text, 7, NULL), 0);
+    ck_assert_int_eq(mr_text_update_with_future_token(text), 0);
+    ck_assert_int_eq(mr_text_consume_recently_generated_tokens(text, &consumed), 0);
+    ck_assert_uint_eq(consumed.count, 2);
+    ck_assert_int_eq(consumed.ids[0], 7);
+    ck_assert_int_eq(consumed.ids[1], MR_FUTURE_TOKEN);
+    ck_assert_int_eq(committed(MR_CURSOR_CONSUMED), 4);
+    ck_assert_int_eq(mr_text_reset(text), 0);
+    ck_assert_int_eq(mr_text_length(text), 5);
+    ck_assert_int_eq(mr_text_prompt_length(text), 5);
+    ck_assert_int_eq(mr_text_completion_start(text), 5);
+    ck_assert_int_eq(mr_text_completion_end(text), 5);
+    ck_assert_int_eq(mr_text_all(text).ids[4], 7);
+    refused(mr_text_consume_recently_generated_tokens(text, &consumed),
+            MR_TEXT_NOTHING_OUTSTANDING);
+    ck_assert_int_eq(fixture_reload(fixture), 0);
+    ck_assert_int_eq(mr_text_update(text, 8, NULL), 0);
+    ck_assert_int_eq(mr_text_consume_recently_generated_tokens(text, &consumed), 0);
+    ck_assert_uint_eq(consumed.count, 1);
+    ck_assert_int_eq(consumed.ids[0], 8);
+}
+END_TEST
+
+START_TEST(a_placeholder_that_was_consumed_becomes_its_token_and_is_not_outstanding_again)
+{
+    mr_tokens consumed;
+    mr_text_output output;
+
+    ck_assert_int_eq(mr_text_update_with_future_token(text), 0);
+    ck_assert_int_eq(mr_text_consume_recently_generated_tokens(text, &consumed), 0);
+    ck_assert_int_eq(mr_text_to_generation_output(text, &output), 0);
+    ck_assert_uint_eq(output.tokens.count, 0);
+    ck_assert_int_eq(committed(MR_CURSOR_LENGTH), 4);
+    ck_assert_int_eq(mr_text_realize_future_token(text, 9, NULL), 0);
+    ck_assert_int_eq(consumed.ids[0], 9);
+    ck_assert_int_eq(committed(MR_CURSOR_LENGTH), 5);
+    ck_assert_int_eq(committed(MR_CURSOR_CONSUMED), 5);
+    ck_assert(!mr_text_has_outstanding_generated_tokens(text));
+    ck_assert_int_eq(fixture_reload(fixture), 0);
+    ck_assert_int_eq(mr_text_all(text).ids[4], 9);
+}
+END_TEST
+
+START_TEST(a_placeholder_that_was_consumed_is_gone_with_its_worker)
+{
+    mr_tokens consumed;
+
+    ck_assert_int_eq(mr_text_update(text, 7, NULL), 0);
+    ck_assert_int_eq(mr_text_update_with_future_token(text), 0);
+    ck_assert_int_eq(mr_text_consume_recently_generated_tokens(text, &consumed), 0);
+    ck_assert_int_eq(fixture_reload(fixture), 0);
+    ck_assert_int_eq(mr_text_length(text), 5);
+    ck_assert_int_eq(mr_text_consume_recently_generated_tokens(text, &consumed), 0);
+    ck_assert_uint_eq(consumed.count, 1);
+    ck_assert_int_eq(consumed.ids[0], 7);
+}
+END_TEST
+
 /* ---- limits ---- */
 
 START_TEST(negative_tokens_are_refused)
@@ -542,6 +605,10 @@ static Suite *text_suite(void)
     tcase_add_test(cases, a_reset_takes_back_a_maximum_length_that_only_the_placeholder_caused);
     tcase_add_test(cases, a_placeholder_while_chunked_advances_the_chunk_and_says_so);
     tcase_add_test(cases, nothing_is_appended_behind_a_placeholder);
+    tcase_add_test(cases, a_placeholder_that_was_consumed_is_deleted_by_a_reset_all_the_same);
+    tcase_add_test(cases,
+                   a_placeholder_that_was_consumed_becomes_its_token_and_is_not_outstanding_again);
+    tcase_add_test(cases, a_placeholder_that_was_consumed_is_gone_with_its_worker);
     tcase_add_test(cases, negative_tokens_are_refused);
     tcase_add_test(cases, a_finished_context_takes_tokens_up_to_its_capacity);
     tcase_add_test(cases, a_record_that_does_not_fit_leaves_no_token_behind);
