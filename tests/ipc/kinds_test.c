@@ -80,12 +80,15 @@ END_TEST
 
 /* ---- speech ---- */
 
+enum { AUDIO_ROOM = 64 };
+
 static struct fixture *make_speaking(void)
 {
     static const int64_t ids[] = {1};
     static int16_t voice[] = {7, -7};
     mr_tts_request tts = {
         .audio_prompt_tokens = {.dtype = MR_I16, .rank = 1, .shape = {2}, .data = voice},
+        .audio_room = AUDIO_ROOM,
         .speech_capacity = 4,
         .prev_samples_beyond_offset = 3,
         .arrival_time = 12.5,
@@ -117,6 +120,29 @@ START_TEST(a_speaking_context_keeps_its_fields)
         0);
     ck_assert_uint_eq(voice.dtype, MR_DTYPE_NONE);
     ck_assert_ptr_null(mr_context_vision(fixture_context(fixture)));
+    fixture_free(fixture);
+}
+END_TEST
+
+START_TEST(an_audio_buffer_is_replaced_up_to_its_room)
+{
+    struct fixture *fixture = make_speaking();
+    mr_context *context = fixture_context(fixture);
+    mr_array audio = {.dtype = MR_F32, .rank = 1, .shape = {AUDIO_ROOM / sizeof(float)}};
+
+    for (int i = 0; i < 3; i++) {
+        audio.shape[0] = AUDIO_ROOM / sizeof(float);
+        ck_assert_int_eq(mr_context_array_prepare(context, MR_ARRAY_FIELD, "audio_buffer", &audio),
+                         0);
+        *(float *)audio.data = (float)i;
+        ck_assert_int_eq(mr_context_array_replace(context, MR_ARRAY_FIELD, "audio_buffer"), 0);
+        ck_assert_int_eq(fixture_reload(fixture), 0);
+        ck_assert_int_eq(mr_context_array(context, MR_ARRAY_FIELD, "audio_buffer", &audio), 0);
+        ck_assert(*(const float *)audio.data == (float)i);
+    }
+    audio.shape[0]++;
+    ck_assert_int_eq(mr_context_array_prepare(context, MR_ARRAY_FIELD, "audio_buffer", &audio),
+                     -ENOSPC);
     fixture_free(fixture);
 }
 END_TEST
@@ -263,6 +289,60 @@ START_TEST(a_restart_goes_back_to_the_noise_that_an_update_replaced)
     ck_assert(mr_pixel_true_cfg_scale(pixel) == 4.5);
     ck_assert(mr_pixel_guidance_scale(pixel) == 3.5);
     ck_assert_ptr_null(mr_context_text(fixture_context(fixture)));
+    fixture_free(fixture);
+}
+END_TEST
+
+START_TEST(each_array_of_a_pixel_request_is_found_by_its_name)
+{
+    static int64_t values[10] = {11, 12, 13, 14, 15, 16, 17, 18, 19, 20};
+    static const char *const names[] = {
+        "tokens",    "mask",   "tokens_2", "negative_tokens",  "negative_tokens_2",
+        "timesteps", "sigmas", "noise",    "latent_image_ids", "guidance"};
+    mr_pixel_request wanted;
+    mr_array *const arrays[] = {&wanted.tokens,
+                                &wanted.mask,
+                                &wanted.tokens_2,
+                                &wanted.negative_tokens,
+                                &wanted.negative_tokens_2,
+                                &wanted.timesteps,
+                                &wanted.sigmas,
+                                &wanted.noise,
+                                &wanted.latent_image_ids,
+                                &wanted.guidance};
+    mr_array_given extra = {"strength", {.dtype = MR_I64, .data = &values[3]}, 0};
+    mr_request request = fixture_request(NULL, 0, 0);
+    struct fixture *fixture;
+    mr_pixel *pixel;
+    mr_array found;
+
+    mr_pixel_request_defaults(&wanted);
+    for (int i = 0; i < 10; i++) {
+        *arrays[i] = (mr_array){.dtype = MR_I64, .rank = 1, .shape = {1}, .data = &values[i]};
+        mr_array_make_contiguous(arrays[i]);
+    }
+    wanted.mask.dtype = MR_BOOL;
+    wanted.mask.strides[0] = 1;
+    wanted.width = 48;
+    wanted.height = 32;
+    wanted.extra_params = &extra;
+    wanted.extra_count = 1;
+    request.kind = MR_KIND_PIXEL;
+    request.pixel = &wanted;
+    fixture = fixture_new(&request, 0);
+    pixel = mr_context_pixel(fixture_context(fixture));
+    for (int i = 0; i < 10; i++) {
+        ck_assert_int_eq(
+            mr_context_array(fixture_context(fixture), MR_ARRAY_FIELD, names[i], &found), 0);
+        ck_assert_uint_eq(found.dtype, arrays[i]->dtype);
+        ck_assert_int_eq(*(const unsigned char *)found.data, values[i]);
+    }
+    ck_assert_int_eq(mr_context_array(fixture_context(fixture), MR_ARRAY_EXTRA, "strength", &found),
+                     0);
+    ck_assert_int_eq(*(const int64_t *)found.data, 14);
+    ck_assert_int_eq(mr_pixel_width(pixel), 48);
+    ck_assert_int_eq(mr_pixel_height(pixel), 32);
+    ck_assert_int_eq(mr_pixel_num_inference_steps(pixel), 50);
     fixture_free(fixture);
 }
 END_TEST
@@ -570,7 +650,9 @@ int main(void)
     tcase_add_test(kinds, speech_cursors_out_of_range_are_refused_when_a_context_is_loaded);
     tcase_add_test(kinds, ranges_outside_of_the_arena_are_refused_when_a_context_is_loaded);
     tcase_add_test(kinds, a_restart_goes_back_to_the_noise_that_an_update_replaced);
+    tcase_add_test(kinds, each_array_of_a_pixel_request_is_found_by_its_name);
     tcase_add_test(kinds, latents_with_gaps_are_copied_together);
+    tcase_add_test(kinds, an_audio_buffer_is_replaced_up_to_its_room);
     tcase_add_checked_fixture(preparation, begin_preparing, NULL);
     tcase_add_test(preparation, options_out_of_range_are_refused);
     tcase_add_test(preparation, flow_sigmas_go_straight_from_zero_to_one);

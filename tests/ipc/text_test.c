@@ -420,7 +420,11 @@ START_TEST(fields_of_the_request_are_there_to_be_read)
     request.json_schema = (mr_bytes){"{}", 2};
     request.target_endpoint = (mr_bytes){"ipc:///there", 12};
     request.ignore_eos = 1;
+    request.sampling.top_k = 7;
+    request.sampling.temperature = 0.25;
+    request.sampling.seed = 99;
     begin_with(&request);
+    ck_assert_mem_eq(mr_context_sampling(context), &request.sampling, sizeof(mr_sampling));
     schema = mr_text_json_schema(text);
     endpoint = mr_text_target_endpoint(text);
     ck_assert_uint_eq(schema.length, 2);
