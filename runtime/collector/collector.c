@@ -92,9 +92,9 @@ static void count_batch(struct collector *collector, uint64_t bytes)
         if (answered->tokens > 0)
             mr_stats_record(stats, MR_HISTOGRAM_output_length, answered->tokens, 1);
     }
-    mr_stats_add(stats, MR_STAT_requests_finished, collector->requests);
     mr_stats_add(stats, MR_STAT_emitted_tokens, collector->tokens);
     mr_stats_add(stats, MR_STAT_emitted_bytes, bytes);
+    mr_stats_add(stats, MR_STAT_requests_finished, collector->requests);
     collector->requests = 0;
     collector->failures = 0;
     collector->tokens = 0;

@@ -281,6 +281,50 @@ START_TEST(what_others_append_to_the_same_file_stays)
 }
 END_TEST
 
+/* ---- what is counted ---- */
+
+/* samples - of a histogram, in all; *sum is that of the values */
+static uint64_t samples(const struct mill *mill, const char *name, uint64_t *sum)
+{
+    mr_domain_info info = {.size = sizeof(info)};
+    mr_stats_head_info head = {.size = sizeof(head)};
+    mr_stats_view *view;
+    const mr_stats_row *row;
+    uint64_t *values, count;
+    mr_domain_get_info(mill->domain, &info);
+    ck_assert_int_eq(mr_stats_open(&view, info.name), 0);
+    mr_stats_get_head(view, &head);
+    values = calloc(head.values, sizeof(*values));
+    mr_stats_read_total(view, values);
+    row = mr_stats_find_row(view, name);
+    ck_assert_ptr_nonnull(row);
+    count = mr_stats_samples(row, values);
+    *sum = values[row->first];
+    free(values);
+    mr_stats_close(view);
+    return count;
+}
+
+START_TEST(each_answer_has_its_latencies)
+{
+    const struct mill_plan plan = {.requests = 100, .slots = 24};
+    struct mill mill;
+    uint64_t sum, firsts;
+    mill_start(&mill, &plan, make_file(), -1);
+    wait_until_answered(&mill);
+    while (mr_stats_total(mill.domain, MR_STAT_requests_finished) < plan.requests)
+        poll(NULL, 0, 1);
+    ck_assert_uint_eq(samples(&mill, "end_to_end", &sum), plan.requests);
+    ck_assert_uint_gt(sum, plan.requests * 100); /* nanoseconds: none is of no time */
+    firsts = samples(&mill, "time_to_first_token", &sum);
+    ck_assert_uint_ge(firsts, samples(&mill, "output_length", &sum)); /* a choice has its own */
+    ck_assert_uint_eq(sum, mr_stats_total(mill.domain, MR_STAT_emitted_tokens));
+    ck_assert_uint_le(samples(&mill, "inter_token_latency", &sum),
+                      mr_stats_total(mill.domain, MR_STAT_generated_tokens) - firsts);
+    mill_stop(&mill);
+}
+END_TEST
+
 /* ---- memory that somebody spoilt ---- */
 
 /* spoil - the length of a finished context, as a worker gone mad might do */
@@ -346,6 +390,7 @@ int main(void)
     tcase_add_test(tests, a_slow_reader_of_a_pipe_gets_all_of_a_stream);
     tcase_add_test(tests, each_request_is_answered_once_in_a_socket);
     tcase_add_test(tests, a_closed_pipe_ends_the_collection);
+    tcase_add_test(tests, each_answer_has_its_latencies);
     tcase_add_test(tests, a_spoilt_context_costs_its_own_answer_only);
     tcase_add_test(tests, what_others_append_to_the_same_file_stays);
     suite_add_tcase(suite, tests);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { CREATED = 1700000000, MAX_GENERATED = 60, MAX_PROMPT = 12, CAPACITY = 4, TOPS = 2 };
 
@@ -117,6 +118,13 @@ mr_domain_options mill_domain(const struct mill_plan *plan)
 
 /* ---- tokenizer ---- */
 
+static uint64_t boot_time(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_BOOTTIME, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
 static int take_in(mr_intake *intake, const struct mill_plan *plan, uint64_t ordinal)
 {
     static const int64_t ends[] = {WORD_END};
@@ -126,6 +134,7 @@ static int take_in(mr_intake *intake, const struct mill_plan *plan, uint64_t ord
     mr_request request = {.size = sizeof(request),
                           .kind = MR_KIND_TEXT,
                           .ordinal = ordinal,
+                          .accepted = boot_time(),
                           .input_end = ordinal,
                           .request_id = reply.custom_id,
                           .reply = {note, reply_size(&reply)},
