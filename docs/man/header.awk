@@ -259,7 +259,7 @@ in_comment {
     }
     code_line[units, ++declared[units]] = $0
     line = bare($0)
-    depth += gsub(/{/, "", line) - gsub(/}/, "", line)
+    depth += gsub(/[{]/, "", line) - gsub(/[}]/, "", line)
 }
 
 function load(unit,    i) {

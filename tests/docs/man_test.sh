@@ -45,6 +45,12 @@ functions() { # the public functions, as the library's symbol map has them
     grep -oE '^mr_[a-z0-9_]+' "$MILLRACE_BUILD/ipc/libmillrace.map"
 }
 
+man_finds_a_function_by_its_name() {
+    command -v man >/dev/null && command -v groff >/dev/null || return 77
+    man -M "$MILLRACE_BUILD/docs/man" 3 mr_worker_batch 2>&1 | tr -s ' \n' ' ' |
+        grep -q 'All contexts that this worker now holds'
+}
+
 each_public_function_has_a_page_that_shows_it() {
     local name page status=0
     [ "$(functions | wc -l)" -gt 100 ] || { echo 'the symbol map is empty'; return 1; }
@@ -53,6 +59,19 @@ each_public_function_has_a_page_that_shows_it() {
         grep -q "[ *]$name(" "$man3/${page:-none}" || { echo "no page shows $name()"; status=1; }
     done 2>/dev/null
     return $status
+}
+
+each_function_is_explained() { # below the heading of some and their declarations stands a text
+    local page said
+    said=$(for page in "$man3"/millrace-*.3; do
+        awk '
+            /^\.S[SH]/ { if (title != "" && !text) print FILENAME ": nothing explains " title
+                         title = /\(\)/ ? substr($0, 5) : ""; text = code = 0; next }
+            /^\.EX/ { code = 1 }
+            /^\.EE/ { code = 0; next }
+            !code && !/^\./ { text = 1 }' "$page"
+    done)
+    [ -z "$said" ] || { echo "$said"; return 1; }
 }
 
 each_header_has_a_page_that_the_overview_names() {
@@ -88,7 +107,8 @@ each_option_that_the_program_tells_of_is_in_its_page() {
 }
 
 for name in groff_finds_nothing_to_warn_of man_shows_each_page_without_a_warning \
-    mandoc_finds_nothing_to_warn_of each_public_function_has_a_page_that_shows_it \
+    mandoc_finds_nothing_to_warn_of man_finds_a_function_by_its_name \
+    each_public_function_has_a_page_that_shows_it each_function_is_explained \
     each_header_has_a_page_that_the_overview_names the_worker_of_the_overview_is_the_readme_s \
     each_option_that_the_program_tells_of_is_in_its_page; do
     status=0

@@ -91,6 +91,8 @@ enum mr_histogram {
 
 typedef struct mr_stats mr_stats;
 
+/* mr_stats_add, mr_stats_set, mr_stats_get - a counter or gauge of one's own page: a plain load and
+ * store each; what a reader sees is the value before or after */
 void mr_stats_add(mr_stats *stats, enum mr_stat stat, uint64_t amount);
 void mr_stats_set(mr_stats *stats, enum mr_stat stat, uint64_t value);
 uint64_t mr_stats_get(const mr_stats *stats, enum mr_stat stat);
@@ -172,6 +174,8 @@ void mr_stats_close(mr_stats_view *view); /* NULL is fine */
  * `each` may stop it by returning non-zero, which is then returned. 0, or -errno. */
 int mr_stats_each(int (*each)(void *self, const char *domain), void *self);
 
+/* mr_stats_get_head, mr_stats_get_row, mr_stats_find_row - what the segment says of itself; a row
+ * by its number in [0, rows) or by its name, valid until mr_stats_close() */
 void mr_stats_get_head(const mr_stats_view *view, mr_stats_head_info *info);
 const mr_stats_row *mr_stats_get_row(const mr_stats_view *view, uint32_t row);      /* NULL: none */
 const mr_stats_row *mr_stats_find_row(const mr_stats_view *view, const char *name); /* the first */

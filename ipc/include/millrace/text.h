@@ -199,6 +199,8 @@ typedef struct mr_matcher {
     bool (*forced)(const void *self, int64_t *token);
 } mr_matcher;
 
+/* mr_text_set_matcher, mr_text_matcher - the context's matcher, in this process's view alone: it is
+ * gone when the context is handed on or put back, and `self` stays the caller's to free */
 void mr_text_set_matcher(mr_text *text, const mr_matcher *matcher); /* copied; NULL: none */
 const mr_matcher *mr_text_matcher(const mr_text *text);             /* NULL: none */
 

@@ -25,6 +25,7 @@ enum mr_validate_error {
     MR_VALIDATE_VISION_POSITION_IDS
 };
 
+/* What each asks for stands behind it. They look at the context as it is, and change nothing. */
 int mr_validate_requires_vision_context(const mr_text *text);  /* kind is vision */
 int mr_validate_only_one_image(const mr_text *text);           /* at most one */
 int mr_validate_initial_prompt_has_image(const mr_text *text); /* an initial prompt: at least one */
