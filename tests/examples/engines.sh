@@ -44,7 +44,7 @@ serve() {
     each_once 100 '"finish_reason":"length"'
     cp "$work/out" "$work/alone"
     : >"$work/out"
-    "$installed/millrace" run -m "$model" --workers 1 --max-batch 1 --name "$name" -o "$work/out" \
+    "$MILLRACE_BUILD/millrace" run -m "$model" --workers 1 --max-batch 1 --name "$name" -o "$work/out" \
         --log-level info "$work/requests" 2>"$work/err" &
     run=$!
     until_true 20 test -S "/dev/shm/millrace.$name.sock" || fail "the group didn't start"
@@ -62,10 +62,7 @@ check_llamacpp() {
         export PKG_CONFIG_PATH=$PKG_CONFIG_PATH:$llama/lib/pkgconfig
     fi
     cp -r "$top/examples/llamacpp-worker" "$work/llamacpp-worker"
-    # a sysroot is for millrace alone: what is outside of it is linked there
-    mkdir -p "$work/root$llama"
-    cp -rs "$llama/." "$work/root$llama"
-    make -s -C "$work/llamacpp-worker" LDFLAGS="$LDFLAGS -Wl,-rpath,$llama/lib" ||
+    make -s -C "$work/llamacpp-worker" ||
         fail "llamacpp-worker doesn't build against the installed packages"
     serve "$work/llamacpp-worker/llamacpp-worker"
     pass "llamacpp-worker answered a hundred requests, alone and beside an own worker"
@@ -109,7 +106,7 @@ check_torch() {
     serve "$work/torch-worker"
     pass "torch-worker answered a hundred requests, alone and beside an own worker"
     # the arithmetic differs in the last bits only: the texts are the own worker's
-    "$installed/millrace" run -m "$model" -n 1 -o "$work/own" "$work/requests" 2>/dev/null
+    "$MILLRACE_BUILD/millrace" run -m "$model" -n 1 -o "$work/own" "$work/requests" 2>/dev/null
     [ "$(comm -12 <(texts "$work/alone") <(texts "$work/own") | wc -l)" -ge 95 ] ||
         fail "torch-worker's texts aren't those of the own worker"
     pass "its texts, greedy and drawn, are those of the own worker"
