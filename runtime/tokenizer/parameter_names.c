@@ -136,9 +136,10 @@ bool request_check_names(struct fields *body, enum endpoint endpoint)
     json_object_foreach(object, key, value)
     {
         const struct name *name = find(key, endpoint);
-        struct quoted shown = quote(key, strlen(key));
+        struct quoted shown = quote(key, strlen(key)); /* which the path below quotes itself */
+        shown.text[strlen(shown.text) - 1] = '\0';
         if (name == NULL)
-            return fields_refuse(body, REFUSAL_UNKNOWN_PARAMETER, shown.text,
+            return fields_refuse(body, REFUSAL_UNKNOWN_PARAMETER, shown.text + 1,
                                  "is not a parameter of this url; see docs/formats.md");
         if (name->verdict == REFUSED && !asks_for_nothing(value))
             return fields_refuse(body, REFUSAL_UNSUPPORTED_PARAMETER, key, "is not supported");
