@@ -8,6 +8,7 @@
 #include "runtime/process.h"
 #include "runtime/supervisor/command.h"
 #include "runtime/supervisor/run.h"
+#include "runtime/verify/verify.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -35,6 +36,7 @@ static const struct verb {
     {"top", top_main, "a domain on the terminal, once a second"},
     {"metrics", metrics_main, "what a domain counts, for Prometheus"},
     {"fsck", fsck_main, "check a domain's memory, of a run that goes on or is dead"},
+    {"verify-worker", verify_main, "tell whether a worker of your own does what it should"},
     {"help", help_main, "this text"},
     {"version", version_main, "the version of the program"},
     {"--help", help_main, NULL},
@@ -53,7 +55,7 @@ static int help_main(int argc, char **argv)
     puts("usage: millrace VERB [ARGUMENT...]\n\nverbs, each with --help:");
     for (int i = 0; i < VERBS; i++)
         if (verbs[i].help != NULL)
-            printf("  %-8s %s\n", verbs[i].name, verbs[i].help);
+            printf("  %-13s %s\n", verbs[i].name, verbs[i].help);
     return 0;
 }
 
