@@ -98,13 +98,14 @@ stage_threads() { # thread sanitizer: the tests whose members are threads
     test_in $dir check-threads with_threads
 }
 
-stage_mutant() { # a commit made relaxed on purpose must make the thread sanitizer speak
+stage_mutant() { # planted mistakes: each must be found, by the thread sanitizer or by a kill
     local dir=build/check/mutant
     need build check
     build_in $dir tests/ipc/commit_race_test CC=clang-14 --enable-sanitizer=thread --disable-shared \
         --disable-werror CFLAGS='-g -O1 -DMR_COMMIT_ORDER=memory_order_relaxed'
     ! with_threads $dir/tests/ipc/commit_race_test >$dir/out 2>&1 &&
-        grep -q 'ThreadSanitizer: data race' $dir/out
+        grep -q 'ThreadSanitizer: data race' $dir/out &&
+        build_in build all && tests/ipc/kill/try_mutants build $dir/kills
 }
 
 stage_valgrind() { # valgrind: the quick tests

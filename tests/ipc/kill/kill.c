@@ -2,7 +2,7 @@
  * kill.c - single-steps a child, looks at what it has done so far, kills it
  */
 #include "tests/ipc/kill/kill.h"
-#include <sched.h>
+#include "tests/ipc/kill/stepper.h"
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -56,16 +56,6 @@ _Noreturn static void be_child(const struct kill_case *kill_case, void *subject)
     _exit(0);
 }
 
-/* One instruction; false when something else than the step stopped it, a crash. */
-static bool step(pid_t child)
-{
-    int status;
-
-    if (ptrace(PTRACE_SINGLESTEP, child, NULL, NULL) < 0 || waitpid(child, &status, 0) != child)
-        abort();
-    return WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP;
-}
-
 /* A child that stands before the operation; -1 where ptrace is refused. */
 static pid_t start_child(const struct kill_case *kill_case, void *subject)
 {
@@ -82,7 +72,7 @@ static pid_t start_child(const struct kill_case *kill_case, void *subject)
     if (!WIFSTOPPED(status))
         return -1;
     while (!atomic_load(&board->begun))
-        if (!step(child))
+        if (!stepper_step(child))
             abort();
     return child;
 }
@@ -160,7 +150,7 @@ static const char *look_everywhere(const struct kill_case *kill_case, size_t *in
 
     *instructions = *looks = 0;
     while (!why && !is_ended()) {
-        why = step(child) ? NULL : "the operation crashed";
+        why = stepper_step(child) ? NULL : "the operation crashed";
         if (!why && (is_ended() || ++*instructions % LOOK_EVERY == 0)) {
             why = look(kill_case, subject);
             ++*looks;
@@ -181,7 +171,7 @@ static const char *kill_after(const struct kill_case *kill_case, size_t steps)
     const char *why = NULL;
 
     for (size_t i = 0; i < steps && !why && !is_ended(); i++)
-        why = step(child) ? NULL : "the operation crashed";
+        why = stepper_step(child) ? NULL : "the operation crashed";
     end_child(child);
     if (!why)
         why = kill_case->check(subject, is_ended());
@@ -217,23 +207,13 @@ static void make_board(void)
         abort();
 }
 
-/* A step is two switches between parent and child, which are much faster on one processor. */
-static void stay_on_one_processor(void)
-{
-    cpu_set_t one;
-
-    CPU_ZERO(&one);
-    CPU_SET((unsigned)sched_getcpu(), &one);
-    sched_setaffinity(0, sizeof(one), &one);
-}
-
 int kill_main(const struct kill_case *cases, size_t count)
 {
     struct kill_count all = {0, 0, 0}, one;
     size_t failed = 0;
 
     make_board();
-    stay_on_one_processor();
+    stepper_stay_on_one_processor();
     for (size_t i = 0; i < count; i++) {
         const char *why = kill_everywhere(&cases[i], &one);
 
