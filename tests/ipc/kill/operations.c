@@ -371,6 +371,12 @@ static void emit(struct world *world, enum world_who who)
     world_emit(world);
 }
 
+static void emit_all(struct world *world, enum world_who who)
+{
+    (void)who;
+    world_emit_all(world);
+}
+
 static void only_rescan_of_collector(struct world *world, enum world_who who)
 {
     done_one(world, who);
@@ -716,6 +722,7 @@ const struct operation operations[] = {
     {"leave", WORLD_FIRST, 0, hold_two, NULL, leave, false, false},
     {"leave_when_told_to", WORLD_FIRST, 0, hold_two_and_drain, NULL, be_drained, false, false},
     {"emit", WORLD_COLLECTOR, 0, done_one, NULL, emit, false, true},
+    {"emit_all", WORLD_COLLECTOR, 0, done_one, NULL, emit_all, false, true},
     {"emit_both_choices", WORLD_COLLECTOR, 0, done_two_choices, NULL, emit, false, true},
     {"emit_a_refusal", WORLD_COLLECTOR, 0, NULL, done_refusal, emit, false, false},
     {"emit_by_a_look_at_slots", WORLD_COLLECTOR, 0, only_rescan_of_collector, NULL, emit, false,

@@ -328,8 +328,7 @@ bool world_emit(struct world *world)
     return true;
 }
 
-/* Until it would sleep. */
-static bool emit_all(struct world *world)
+bool world_emit_all(struct world *world)
 {
     const mr_ring *ring = &world->domain->queues[MR_QUEUE_COLLECTOR].ring;
     bool did = false;
@@ -371,7 +370,7 @@ static const char *go_on(struct world *world)
         for (int who = 0; who < WORLD_WORKERS; who++)
             if (world->workers[who] && who != WORLD_DEAD)
                 work(world, who);
-        emit_all(world);
+        world_emit_all(world);
         if (world->mark >= world->records && all_written(world, world->records))
             return NULL;
     }

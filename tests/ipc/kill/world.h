@@ -76,7 +76,8 @@ int world_admit(struct world *world); /* the next record; 0 or -EAGAIN */
 mr_context *world_claim(struct world *world, enum world_who worker); /* what it then holds last */
 void world_update(mr_context *context);                              /* one token */
 void world_finish(mr_context *context);                              /* until it is done */
-bool world_emit(struct world *world); /* the next context: something was committed */
+bool world_emit(struct world *world);     /* the next context: something was committed */
+bool world_emit_all(struct world *world); /* until it would sleep */
 
 /* world_killed - the actor is dead: it is swept, replaced where it must be, all go on to the end.
  * NULL, or what is wrong. */
