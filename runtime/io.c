@@ -4,10 +4,16 @@
  * A request is in one of three places: queued or in the kernel (active, `unsubmitted` counts those
  * that the kernel hasn't got), or at its end. A short read or write is started again for the rest
  * by whoever sees its completion, so requests may be finished in any order.
+ *
+ * The caller gets his memory back only when no entry speaks of it any more: one that stayed in the
+ * ring behind an error would be carried out later, and its completion taken for another's. So when
+ * the kernel takes no more entries, those that it has are waited for, the ring is given up, and
+ * what is left is done by plain calls.
  */
 #include "runtime/io.h"
 #include <errno.h>
 #include <liburing.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -94,13 +100,15 @@ static void plain_run(struct io_request *request)
 
 static void ring_queue(struct io *io, struct io_request *request)
 {
-    struct io_uring_sqe *entry = io_uring_get_sqe(&io->ring);
+    struct io_uring_sqe *entry = io->has_ring ? io_uring_get_sqe(&io->ring) : NULL;
     char *at = (char *)request->buffer + request->done;
     uint64_t offset = request->offset + request->done;
     if (entry == NULL) { /* all entries are queued: make room */
         io_submit(io);
-        entry = io_uring_get_sqe(&io->ring);
+        entry = io->has_ring ? io_uring_get_sqe(&io->ring) : NULL;
     }
+    if (entry == NULL)
+        return; /* without a ring io_finish() does it */
     if (request->write)
         io_uring_prep_write(entry, request->fd, at, (unsigned)piece_size(request), offset);
     else
@@ -124,54 +132,60 @@ void io_start(struct io *io, struct io_request *request)
     ring_queue(io, request);
 }
 
-/* submit - 0, or why the kernel doesn't take what is queued */
-static int submit(struct io *io)
+/* take_completion - wait for any completion and take note of it; the request if it isn't at its
+ * end */
+static struct io_request *take_completion(struct io *io)
 {
-    while (io->unsubmitted > 0) {
-        int taken = io_uring_submit(&io->ring);
-        if (taken > 0)
-            io->unsubmitted -= (unsigned)taken;
-        else if (taken != -EINTR && taken != -EAGAIN && taken != -EBUSY)
-            return taken < 0 ? taken : -EIO;
-    }
-    return 0;
+    struct io_uring_cqe *completion;
+    struct io_request *request;
+    bool ended;
+    /* Whatever keeps the kernel from waiting, what it was given is completed: look again. */
+    while (io_uring_wait_cqe(&io->ring, &completion) < 0)
+        poll(NULL, 0, 1);
+    request = io_uring_cqe_get_data(completion);
+    ended = account(request, completion->res);
+    io_uring_cqe_seen(&io->ring, completion);
+    return ended ? NULL : request;
+}
+
+static void give_up_ring(struct io *io)
+{
+    for (unsigned taken = io->in_flight - io->unsubmitted; taken > 0; taken--)
+        (void)take_completion(io); /* the rest of one that isn't at its end is done plainly */
+    io_uring_queue_exit(&io->ring);
+    io->has_ring = false;
 }
 
 void io_submit(struct io *io)
 {
-    (void)submit(io); /* a failure is met again, and told, by the io_finish() that follows */
+    while (io->has_ring && io->unsubmitted > 0) {
+        int taken = io_uring_submit(&io->ring);
+        if (taken > 0)
+            io->unsubmitted -= (unsigned)taken;
+        else if (taken != -EINTR && taken != -EAGAIN && taken != -EBUSY)
+            give_up_ring(io);
+    }
 }
 
-/* complete_one - wait for any completion and take note of it */
-static int complete_one(struct io *io)
+static void complete_one(struct io *io)
 {
-    struct io_uring_cqe *completion;
-    struct io_request *request;
-    int error = submit(io);
-    if (error < 0)
-        return error;
-    do
-        error = io_uring_wait_cqe(&io->ring, &completion);
-    while (error == -EINTR);
-    if (error < 0)
-        return error;
-    request = io_uring_cqe_get_data(completion);
-    if (account(request, completion->res))
-        io->in_flight--;
+    struct io_request *left = take_completion(io);
+    if (left != NULL)
+        ring_queue(io, left);
     else
-        ring_queue(io, request);
-    io_uring_cqe_seen(&io->ring, completion);
-    return 0;
+        io->in_flight--;
 }
 
 ssize_t io_finish(struct io *io, struct io_request *request)
 {
-    int error = 0;
-    while (request->active && error == 0)
-        error = complete_one(io);
-    if (error == 0)
-        error = request->error;
-    return error < 0 ? error : (ssize_t)request->done;
+    while (request->active) {
+        io_submit(io);
+        if (io->has_ring)
+            complete_one(io);
+        else if (request->active)
+            plain_run(request);
+    }
+    return request->error < 0 ? request->error : (ssize_t)request->done;
 }
 
 ssize_t io_read_at(struct io *io, int fd, void *buffer, size_t size, uint64_t offset)
@@ -196,8 +210,11 @@ void io_close(struct io *io)
 {
     if (io == NULL)
         return;
-    while (io->has_ring && io->in_flight > 0 && complete_one(io) == 0)
-        ;
+    io_submit(io);
+    while (io->has_ring && io->in_flight > 0) {
+        complete_one(io);
+        io_submit(io);
+    }
     if (io->has_ring)
         io_uring_queue_exit(&io->ring);
     free(io);

@@ -176,12 +176,12 @@ START_TEST(a_failing_request_tells_its_error)
 END_TEST
 
 /* As containers do it. */
-static void refuse_io_uring(void)
+static void refuse_call(int number, int error)
 {
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)number, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
     struct sock_fprog program = {.len = 4, .filter = filter};
     ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
@@ -192,12 +192,41 @@ START_TEST(where_io_uring_is_refused_plain_calls_do_the_same)
 {
     int fd = memfd_create("io", MFD_CLOEXEC);
     char bytes[4] = {0};
-    refuse_io_uring();
+    refuse_call(SYS_io_uring_setup, EPERM);
     unsetenv("MILLRACE_IO");
     ck_assert_int_eq(io_open(&io, 4), 0);
     ck_assert(!io_uses_ring(io));
     ck_assert_int_eq(io_write_at(io, fd, "abc", 3, 0), 3);
     ck_assert_int_eq(io_read_at(io, fd, bytes, 3, 0), 3);
+    io_close(io);
+    close(fd);
+}
+END_TEST
+
+/* An entry that stayed in the ring would write its bytes later, over those of others. */
+START_TEST(a_ring_that_takes_no_more_is_given_up_and_loses_nothing)
+{
+    int fd = memfd_create("io", MFD_CLOEXEC);
+    struct io_request requests[4];
+    char all[8] = {0};
+    unsetenv("MILLRACE_IO");
+    ck_assert_int_eq(io_open(&io, 4), 0);
+    if (io_uses_ring(io)) {
+        for (unsigned i = 0; i < 4; i++) {
+            requests[i] = (struct io_request){
+                .fd = fd, .write = true, .buffer = "abcd" + i, .size = 1, .offset = i};
+            io_start(io, &requests[i]);
+            if (i == 1)
+                io_submit(io);
+        }
+        refuse_call(SYS_io_uring_enter, ENOMEM);
+        for (int i = 3; i >= 0; i--)
+            ck_assert_int_eq(io_finish(io, &requests[i]), 1);
+        ck_assert(!io_uses_ring(io));
+        ck_assert_int_eq(io_write_at(io, fd, "efg", 3, 4), 3);
+        ck_assert_int_eq(io_read_at(io, fd, all, 8, 0), 7);
+        ck_assert_str_eq(all, "abcdefg");
+    }
     io_close(io);
     close(fd);
 }
@@ -251,6 +280,7 @@ int main(void)
     tcase_add_test(replies, a_reply_cut_anywhere_is_refused);
     tcase_add_test(replies, a_reply_of_another_version_or_with_too_many_stops_is_refused);
     tcase_add_test(notes, where_io_uring_is_refused_plain_calls_do_the_same);
+    tcase_add_test(notes, a_ring_that_takes_no_more_is_given_up_and_loses_nothing);
     tcase_add_test(notes, a_note_is_read_as_it_was_written);
     tcase_add_checked_fixture(ring, open_ring, close_io);
     tcase_add_checked_fixture(plain, open_plain, close_io);
