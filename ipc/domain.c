@@ -208,7 +208,10 @@ static int publish(mr_domain *domain, const char *name)
         return rc;
     mr_segment_path(path, name, "stats");
     unlink(path); /* of a dead domain whose data is gone */
-    return mr_segment_publish(domain->stats_fd, path);
+    rc = mr_segment_publish(domain->stats_fd, path);
+    if (rc)
+        unlink_all(name); /* it is ours: nobody may find half a domain */
+    return rc;
 }
 
 static int publish_with_stats(mr_domain *domain, const char *name)

@@ -273,6 +273,21 @@ START_TEST(a_member_that_ended_but_was_not_reaped_is_dead)
 }
 END_TEST
 
+START_TEST(of_a_domain_that_cannot_be_made_nothing_stays)
+{
+    mr_domain_options options = small();
+    char stats[MR_PATH_MAX], data[MR_PATH_MAX];
+    mr_domain *domain;
+
+    mr_segment_path(stats, own_name(), "stats");
+    mr_segment_path(data, own_name(), "data");
+    ck_assert_int_eq(mkdir(stats, 0700), 0); /* in the way of the second segment's name */
+    ck_assert_int_lt(mr_domain_create(&domain, own_name(), &options), 0);
+    ck_assert_int_lt(access(data, F_OK), 0);
+    ck_assert_int_eq(rmdir(stats), 0);
+}
+END_TEST
+
 /* ---- hostile headers ---- */
 
 static void spoil(size_t offset, uint64_t value, size_t bytes)
@@ -440,6 +455,7 @@ int main(void)
     tcase_add_test(tests, a_member_that_lives_keeps_the_domain_alive);
     tcase_add_test(tests, a_member_that_ended_but_was_not_reaped_is_dead);
     tcase_add_test(tests, a_corrupt_header_is_refused);
+    tcase_add_test(tests, of_a_domain_that_cannot_be_made_nothing_stays);
     tcase_add_test(tests, what_another_version_left_is_kept);
     tcase_add_test(tests, a_corrupt_ring_is_refused);
     tcase_add_test(tests, what_is_no_segment_is_replaced);
