@@ -171,7 +171,7 @@ void mr_control_allow(mr_control *control, mr_control_policy policy, void *self)
 
 /* Without a descriptor for him the caller is hung up on: left waiting, he would keep the listener
  * readable, and mr_control_next() busy for ever. */
-static void turn_away(mr_control *control)
+static bool turn_away(mr_control *control)
 {
     int fd;
 
@@ -180,6 +180,7 @@ static void turn_away(mr_control *control)
     if (fd >= 0)
         close(fd);
     control->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return fd >= 0;
 }
 
 /* A free place among the greeters; or that of the one that has been silent the longest. */
@@ -197,23 +198,25 @@ static unsigned greeter_place(mr_control *control)
     return oldest;
 }
 
-static void accept_greeter(mr_control *control)
+/* Returns false when he could not be heard: he is still there, and so is what keeps us from it. */
+static bool accept_greeter(mr_control *control)
 {
     unsigned place;
     int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     if (fd < 0) {
         if (errno == EMFILE || errno == ENFILE)
-            turn_away(control);
-        return;
+            return turn_away(control);
+        return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
     }
     place = greeter_place(control);
     if (watch(control, fd, ABOUT_GREETER, place)) {
         close(fd);
-        return;
+        return true;
     }
     control->greeters[place].socket = fd;
     control->greeters[place].turn = ++control->turns;
+    return true;
 }
 
 static bool terminated(const char *text, size_t size)
@@ -520,7 +523,8 @@ int mr_control_next(mr_control *control, mr_control_event *event)
 
         switch (ready.data.u32 >> 16) {
         case ABOUT_LISTENER:
-            accept_greeter(control);
+            if (!accept_greeter(control))
+                return 0; /* not again and again: the caller has others to hear */
             break;
         case ABOUT_GREETER:
             hear_greeter(control, number, event);
