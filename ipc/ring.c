@@ -23,6 +23,10 @@
  * a process walks over at most that many entries (and those of the dead) to find its place.
  * Cycles are compared by signed difference, so that they may wrap (2^40 laps: years).
  *
+ * Entries whose cycles somebody spoiled could send a walk round for ever: after a few laps it ends,
+ * as if the ring were full, or empty. Hints that are missed so are made up for by looking through
+ * the slots (the supervisor's audit finds such a ring and asks for it).
+ *
  * Model: tests/model/ring.pml. Orders:
  *   R1 the CAS of an entry is acq_rel and its load acquire. The data behind a hint is guarded by
  * the slot's own word; this order only keeps "published, then hinted" visible in that order, so
@@ -33,7 +37,7 @@
 #include "ipc/ring.h"
 #include <errno.h>
 
-enum { ENTRIES_A_LINE = 8 };
+enum { ENTRIES_A_LINE = 8, LAPS_A_WALK = 4 };
 
 #define FULL_BIT    (UINT64_C(1) << MR_RING_VALUE_BITS)
 #define VALUE_MASK  (FULL_BIT - 1)
@@ -51,6 +55,12 @@ static int64_t cycles_ahead(mr_entries entries, uint64_t entry, uint64_t positio
     uint64_t cycle = position >> __builtin_ctzll(entries.mask + 1);
 
     return (int64_t)((entry & ~(FULL_BIT | VALUE_MASK)) - (cycle << CYCLE_SHIFT)) >> CYCLE_SHIFT;
+}
+
+/* The position at which a walk from here is given up. */
+static uint64_t end_of_walk(mr_entries entries, uint64_t position)
+{
+    return position + LAPS_A_WALK * (entries.mask + 1);
 }
 
 /* Move an index forward to `to`, once a line. */
@@ -79,6 +89,7 @@ void mr_ring_init(mr_ring *ring, uint64_t entries_offset, uint64_t count)
 int mr_ring_push(mr_ring *ring, mr_entries entries, uint32_t value)
 {
     uint64_t position = atomic_load_explicit(&ring->tail, memory_order_acquire);
+    const uint64_t end = end_of_walk(entries, position);
     mr_word *at = &entries.at[position & entries.mask];
     uint64_t entry = atomic_load_explicit(at, memory_order_acquire);
 
@@ -97,7 +108,9 @@ int mr_ring_push(mr_ring *ring, mr_entries entries, uint32_t value)
             }
             continue; /* somebody changed this entry: `entry` has its new value */
         }
-        advance(&ring->tail, ++position);
+        if (++position == end)
+            return -ENOBUFS;
+        advance(&ring->tail, position);
         at = &entries.at[position & entries.mask];
         entry = atomic_load_explicit(at, memory_order_acquire);
     }
@@ -106,6 +119,7 @@ int mr_ring_push(mr_ring *ring, mr_entries entries, uint32_t value)
 int mr_ring_pop(mr_ring *ring, mr_entries entries, uint32_t *value)
 {
     uint64_t position = atomic_load_explicit(&ring->head, memory_order_acquire);
+    const uint64_t end = end_of_walk(entries, position);
     mr_word *at = &entries.at[position & entries.mask];
     uint64_t entry = atomic_load_explicit(at, memory_order_acquire);
 
@@ -126,7 +140,9 @@ int mr_ring_pop(mr_ring *ring, mr_entries entries, uint32_t *value)
             }
             continue;
         }
-        advance(&ring->head, ++position);
+        if (++position == end)
+            return -EAGAIN;
+        advance(&ring->head, position);
         at = &entries.at[position & entries.mask];
         entry = atomic_load_explicit(at, memory_order_acquire);
     }
@@ -135,8 +151,9 @@ int mr_ring_pop(mr_ring *ring, mr_entries entries, uint32_t *value)
 bool mr_ring_empty(const mr_ring *ring, mr_entries entries)
 {
     uint64_t position = atomic_load_explicit(&ring->head, memory_order_acquire);
+    const uint64_t end = end_of_walk(entries, position);
 
-    for (;; position++) {
+    for (; position != end; position++) {
         uint64_t entry =
             atomic_load_explicit(&entries.at[position & entries.mask], memory_order_acquire);
         int64_t ahead = cycles_ahead(entries, entry, position);
@@ -144,6 +161,7 @@ bool mr_ring_empty(const mr_ring *ring, mr_entries entries)
         if (ahead <= 0)
             return ahead < 0 || !(entry & FULL_BIT);
     }
+    return true;
 }
 
 bool mr_ring_entry(mr_entries entries, uint64_t i, uint32_t *value)

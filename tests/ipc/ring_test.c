@@ -120,6 +120,20 @@ START_TEST(a_spoiled_ring_is_noticed_and_harmless)
 }
 END_TEST
 
+START_TEST(cycles_that_were_spoiled_send_nobody_round_for_ever)
+{
+    uint32_t value;
+
+    empty_ring();
+    for (int i = 0; i < ENTRIES; i++) /* all of them far ahead */
+        atomic_store(&words[i], UINT64_C(1) << 62);
+    ck_assert_int_eq(mr_ring_check(&ring, entries), -EBADMSG);
+    ck_assert_int_eq(mr_ring_push(&ring, entries, 1), -ENOBUFS);
+    ck_assert_int_eq(mr_ring_pop(&ring, entries, &value), -EAGAIN);
+    ck_assert(mr_ring_empty(&ring, entries));
+}
+END_TEST
+
 /* ---- many threads ---- */
 
 enum { THREADS = 4, VALUES = 20000 };
@@ -343,6 +357,7 @@ int main(void)
     tcase_add_test(rings, cycles_wrap);
     tcase_add_test(rings, indexes_left_behind_by_the_dead_are_walked_over);
     tcase_add_test(rings, a_spoiled_ring_is_noticed_and_harmless);
+    tcase_add_test(rings, cycles_that_were_spoiled_send_nobody_round_for_ever);
     tcase_add_test(rings, each_value_is_taken_once_by_many);
     tcase_add_test(bells, a_full_queue_raises_rescan);
     tcase_add_test(bells, hints_of_slots_that_are_not_there_are_dropped);
