@@ -131,6 +131,7 @@ int mr_supervisor_drain(mr_domain *domain, int member)
         place->role != MR_ROLE_WORKER)
         return mr_fail(ENOENT, "place %d holds no worker", member);
     atomic_store_explicit(&place->leave, 1, memory_order_relaxed);
-    mr_queue_ring_all(domain, place->stage);
+    for (uint32_t stage = 0; stage < domain->stage_count; stage++)
+        mr_queue_ring_all(domain, stage); /* its record may have been spoiled: it may be any */
     return 0;
 }

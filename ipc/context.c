@@ -13,10 +13,11 @@
 
 /* ---- loading ---- */
 
-/* Is the range empty, or aligned and inside the slot's part of the arena? */
+/* Is the range none at all, or aligned and inside the slot's part of the arena? An empty one too is
+ * turned into an address. */
 static bool range_fits(const mr_range *whole, const mr_range *part)
 {
-    return !part->bytes ||
+    return (!part->bytes && !part->offset) ||
            (part->offset % 8 == 0 && part->offset >= whole->offset && part->bytes <= whole->bytes &&
             part->offset - whole->offset <= whole->bytes - part->bytes);
 }

@@ -34,8 +34,8 @@ static inline void mr_cursors_write(mr_slot *slot, uint64_t sequence, const int6
     const int64_t glance[MR_GLANCE_WORDS] = {
         [MR_GLANCE_LENGTH] = now[MR_CURSOR_LENGTH],
         [MR_GLANCE_LAST] = now[MR_CURSOR_LAST],
-        [MR_GLANCE_STATE] = now[MR_CURSOR_RESETS] << 16 | (now[MR_CURSOR_FAILURE] != 0) << 8 |
-                            (now[MR_CURSOR_STATUS] & 255),
+        [MR_GLANCE_STATE] = (int64_t)((uint64_t)now[MR_CURSOR_RESETS] << 16) |
+                            (now[MR_CURSOR_FAILURE] != 0) << 8 | (now[MR_CURSOR_STATUS] & 255),
     };
 
     mr_twin_begin();

@@ -226,6 +226,12 @@ int mr_member_attach(mr_member **out, const char *name, const mr_member_options 
         mr_domain_close(domain);
         return index;
     }
+    if (domain->members[index].stage >= domain->stage_count) {
+        close(socket);
+        mr_domain_close(domain);
+        return mr_fail(EBADMSG, "place %d of domain '%s' is corrupt: stage out of range", index,
+                       name);
+    }
     if (!(member = member_new(domain, index, options))) {
         close(socket);
         mr_domain_close(domain);

@@ -71,8 +71,11 @@ static void post(const mr_domain *domain, uint32_t number, bool all)
 
 void mr_queue_push(mr_domain *domain, uint32_t number, uint32_t index, uint32_t generation)
 {
-    mr_queue *queue = &domain->queues[number];
+    mr_queue *queue;
 
+    if (number >= MR_QUEUES) /* a stage that was spoiled meanwhile: the audit finds the slot */
+        return;
+    queue = &domain->queues[number];
     if (mr_ring_push(&queue->ring, domain->entries[number], mr_hint_make(index, generation)))
         mr_queue_rescan_raise(domain, number);
     atomic_thread_fence(memory_order_seq_cst); /* D1 */

@@ -54,6 +54,10 @@ static bool take_back(mr_domain *domain, uint32_t index, uint64_t held, uint64_t
     uint32_t attempts = state.attempts + was_at_work(alone, index, state.generation);
     mr_context context;
 
+    if (state.stage >= domain->stage_count) {
+        mr_lease_fail(domain, index, held, "the request's state word was overwritten");
+        return true;
+    }
     if (take_over(&context, domain, index)) {
         mr_lease_fail(domain, index, held, mr_error());
         return true;
@@ -221,7 +225,8 @@ static bool is_leased_to_nobody(const mr_domain *domain, mr_state_parts state)
 static bool is_no_state(const mr_domain *domain, mr_state_parts state)
 {
     return state.state >= MR_STATE_COUNT ||
-           (state.state == MR_STATE_READY && state.stage >= domain->stage_count);
+           ((state.state == MR_STATE_READY || state.state == MR_STATE_LEASED) &&
+            state.stage >= domain->stage_count);
 }
 
 /* Hints behind a head or a tail that was spoiled are seen by nobody: let the consumers look at the
@@ -256,10 +261,10 @@ int mr_supervisor_audit(mr_domain *domain)
         uint64_t word = mr_slot_load(&domain->slots[i]);
         mr_state_parts state = mr_state_unpack(word);
 
-        if (is_leased_to_nobody(domain, state))
-            take_back(domain, i, word, 0);
-        else if (is_no_state(domain, state))
+        if (is_no_state(domain, state))
             mend(domain, i, word, state);
+        else if (is_leased_to_nobody(domain, state))
+            take_back(domain, i, word, 0);
         else
             continue;
         mended++;

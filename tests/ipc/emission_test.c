@@ -398,6 +398,9 @@ START_TEST(corruption_is_refused)
     ck_assert_uint_eq(view.handle, handle); /* enough to answer it with an error once it is done */
     ck_assert_uint_eq(view.done, 0);
     slot->params.choices = 1;
+    slot->params.json_schema = (mr_range){.offset = UINT64_MAX}; /* empty, but becomes an address */
+    ck_assert_int_eq(mr_emission_view(emission, handle, &view), -EBADMSG);
+    slot->params.json_schema = (mr_range){0};
     atomic_store(&slot->glance[0][MR_GLANCE_LENGTH], 1 << 20);
     ck_assert_int_eq(mr_emission_view(emission, handle, &view), -EBADMSG);
     atomic_store(&domain->header->journal[0][MR_JOURNAL_COUNT], 9999);

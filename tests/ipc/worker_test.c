@@ -587,6 +587,31 @@ START_TEST(the_audit_takes_leases_of_nobody_back)
 }
 END_TEST
 
+START_TEST(a_lease_of_a_stage_that_is_none_ends_with_an_error)
+{
+    mr_worker *worker = support_worker(domain, 4);
+    mr_context *batch[4];
+    mr_state_parts parts;
+
+    admit(4);
+    admit(4);
+    ck_assert_int_eq(mr_worker_batch(worker, batch, 0), 2);
+    for (int i = 0; i < 2; i++) {
+        mr_slot *slot = batch[i]->slot;
+
+        parts = mr_state_unpack(mr_slot_load(slot));
+        parts.stage = 156;
+        atomic_store(&slot->state, mr_state_pack(parts));
+        if (i == 0) {
+            ck_assert_int_eq(mr_supervisor_audit(domain), 1); /* its holder lives */
+            continue;
+        }
+        support_die(domain, mr_worker_index(worker));
+    }
+    ck_assert_uint_eq(in_state(MR_STATE_DONE), 2);
+}
+END_TEST
+
 START_TEST(the_audit_fails_what_is_in_no_state)
 {
     mr_state_parts parts;
@@ -844,6 +869,7 @@ int main(void)
     tcase_add_loop_test(deaths, a_request_with_a_spoiled_word_fails_by_itself, 0,
                         sizeof(spoiled) / sizeof(*spoiled));
     tcase_add_test(deaths, the_audit_takes_leases_of_nobody_back);
+    tcase_add_test(deaths, a_lease_of_a_stage_that_is_none_ends_with_an_error);
     tcase_add_test(deaths, the_audit_fails_what_is_in_no_state);
     tcase_add_test(deaths, the_audit_finds_what_a_spoiled_ring_hides);
     tcase_add_test(tests, a_cancel_that_comes_late_does_not_hit_the_next_context);
