@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <millrace/confine.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 
@@ -67,6 +68,8 @@ int process_begin(struct process *process, int argc, char **argv, enum mr_role r
     error = join(process, domain, role);
     if (error < 0)
         process_end(process);
+    else if (mr_confine() < 0)
+        log_debug("not confined: %s", mr_error());
     return error;
 }
 

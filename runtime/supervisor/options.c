@@ -32,6 +32,7 @@ enum {
     OPTION_IMAGE_TOKEN,
     OPTION_SAMPLE_RATE,
     OPTION_NO_IO_URING,
+    OPTION_NO_SECCOMP,
     OPTION_HELP,
     OPTION_VERSION
 };
@@ -62,6 +63,7 @@ static const struct option table[] = {
     {"image-token", required_argument, NULL, OPTION_IMAGE_TOKEN},
     {"sample-rate", required_argument, NULL, OPTION_SAMPLE_RATE},
     {"no-io-uring", no_argument, NULL, OPTION_NO_IO_URING},
+    {"no-seccomp", no_argument, NULL, OPTION_NO_SECCOMP},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
     {NULL, 0, NULL, 0}};
@@ -105,6 +107,7 @@ void options_help(void)
         "      --image-token ID  the token it is made of; default: by its name in the vocabulary\n"
         "      --sample-rate HZ  samples a second of speech; default 24000\n"
         "      --no-io-uring     read and write by plain system calls\n"
+        "      --no-seccomp      let members keep the system calls that they never need\n"
         "      --log-level LEVEL error, warning (default), info or debug\n"
         "      --help, --version\n"
         "\n"
@@ -271,6 +274,9 @@ static bool read_option(struct run_options *options, int option)
         return read_unsigned("sample-rate", 1000, 768000, &options->sample_rate);
     case OPTION_NO_IO_URING:
         options->plain_io = true;
+        return true;
+    case OPTION_NO_SECCOMP:
+        options->unconfined = true;
         return true;
     default:
         return false; /* getopt_long() has said what is wrong */

@@ -31,6 +31,7 @@ struct run_options {
     uint64_t seed;
     bool stream;
     bool plain_io;
+    bool unconfined;
     enum log_level log_level;
 };
 

@@ -10,6 +10,7 @@
 #include "workers/llama/serve.h"
 
 #include <errno.h>
+#include <millrace/confine.h>
 #include <millrace/worker.h>
 #include <signal.h>
 #include <stdio.h>
@@ -114,6 +115,7 @@ static enum worker_exit serve(const worker_options *o, engine *e)
         return WORKER_DONE;
     if (attached < 0)
         return say(status_of(attached), mr_error());
+    (void)mr_confine(); /* where it can't be had, all goes on without */
     s = server_create(worker, e, engine_describe(e)->max_sequences);
     status = s ? server_run(s, program) : say(WORKER_FAILED, "no memory for the batch");
     server_destroy(s);

@@ -8,6 +8,7 @@
 
 #include <millrace/array.h>
 #include <millrace/check.h>
+#include <millrace/confine.h>
 #include <millrace/context.h>
 #include <millrace/domain.h>
 #include <millrace/emission.h>
