@@ -116,6 +116,17 @@ stage_valgrind() { # valgrind: the quick tests
     test_in build check-valgrind
 }
 
+stage_abi() { # what programs that were built with the interface on record may count on is still there
+    local so=build/ipc/.libs/libmillrace.so
+    need build check
+    command -v abidiff >/dev/null && [ "$(uname -m)" = x86_64 ] || return 77
+    build_in build all
+    tests/abi/compare $so
+    # and it does find what is gone
+    sed 's/mr_version/mr_gone/g' tests/abi/libmillrace.abi >build/check/gone.abi
+    ! tests/abi/compare $so build/check/gone.abi >build/check/gone.out && grep -q 'D.*mr_gone' build/check/gone.out
+}
+
 stage_cppcheck() { # cppcheck, on what is installed; its guesses at unset variables are too wild
     need lint
     cppcheck -q -j "$JOBS" --std=c11 --enable=warning,performance,portability \
@@ -149,5 +160,5 @@ stage_dist() { # the tarball holds all that a build needs, and installs
     make -C build -s -j "$JOBS" distcheck TESTS= DISTCHECK_CONFIGURE_FLAGS=--enable-werror
 }
 
-STAGES="format house gcc clang sanitize threads mutant valgrind cppcheck tidy spin fuzz dist"
+STAGES="format house gcc clang sanitize threads mutant valgrind abi cppcheck tidy spin fuzz dist"
 
