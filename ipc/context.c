@@ -107,8 +107,16 @@ void mr_context_forget(mr_context *context)
 
 /* ---- committing ---- */
 
-/* The context has moved: its deaths in a row are forgotten. Only the holder changes a LEASED word,
- * so this can't fail while the lease is ours. */
+/*
+ * The context has moved: its deaths in a row are forgotten. Only the holder changes a LEASED word,
+ * so this can't fail while the lease is ours.
+ *
+ * It comes after the commit, so a worker killed between the two (some ten instructions) counts one
+ * death too many, and a suspect may be given up after one death fewer. Before the commit it would
+ * forget a death without a step, and a request that kills its worker in each commit would never be
+ * given up. Both in one word can't be: attempts must change with the lease, or a sweep begun anew
+ * counts a death twice, and the commit is the store of another word.
+ */
 static void clear_attempts(mr_context *context)
 {
     mr_state_parts state = mr_state_unpack(context->state);

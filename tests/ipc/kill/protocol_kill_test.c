@@ -17,6 +17,7 @@ static void *prepare(const void *data)
     if (operation->prepare)
         operation->prepare(world, operation->actor);
     world->data = operation;
+    world_begin(world);
     return world;
 }
 

@@ -535,6 +535,32 @@ static const char *check_attempts(const struct world *world, const mr_state_part
     return NULL;
 }
 
+void world_begin(struct world *world)
+{
+    world->begun = true;
+    for (uint32_t i = 0; i < WORLD_SLOTS; i++) {
+        world->begun_with[i] = mr_slot_load(&world->domain->slots[i]);
+        world->begun_after[i] = atomic_load(&world->domain->slots[i].sequence);
+    }
+}
+
+/* Deaths are forgotten by a commit, and by nothing before it. */
+static const char *check_suspects(const struct world *world)
+{
+    for (uint32_t i = 0; i < WORLD_SLOTS && world->begun; i++) {
+        const mr_slot *slot = &world->domain->slots[i];
+        mr_state_parts before = mr_state_unpack(world->begun_with[i]);
+        mr_state_parts now = mr_state_unpack(mr_slot_load(slot));
+
+        if (before.state == MR_STATE_LEASED && now.state == MR_STATE_LEASED &&
+            before.attempts != now.attempts &&
+            world->begun_after[i] == atomic_load(&slot->sequence))
+            return say("slot %u counts %u deaths instead of %u, and nothing was committed", i,
+                       now.attempts, before.attempts);
+    }
+    return NULL;
+}
+
 static const char *sweep(struct world *world)
 {
     mr_state_parts before[WORLD_SLOTS];
@@ -575,6 +601,8 @@ const char *world_killed(struct world *world)
 {
     const char *why = check(world, "after the kill", NULL);
 
+    if (!why)
+        why = check_suspects(world);
     if (!why)
         why = sweep(world);
     if (!why)

@@ -51,16 +51,19 @@ struct world {
     mr_emission *emission;
     struct world_line *output; /* WORLD_LINES of them, in `output_fd` */
     int output_fd;
-    uint64_t mark;                   /* records taken in so far */
-    uint64_t records;                /* to be taken in before the end */
-    enum world_who actor;            /* whose operation is cut off */
-    uint64_t may_fail;               /* ordinals, a bit each, whose answer may be an error */
-    uint64_t may_be_short;           /* or cut, by a cancel */
-    int next_place;                  /* that the next member will get */
-    enum world_who dead;             /* who the supervisor sweeps, when it is the actor */
-    mr_context *held[WORLD_WORKERS]; /* the context that a worker's operation is about */
-    mr_handle handles[WORLD_NOBODY]; /* the one that an operation of others is about */
-    const void *data;                /* the test's own */
+    uint64_t mark;                     /* records taken in so far */
+    uint64_t records;                  /* to be taken in before the end */
+    enum world_who actor;              /* whose operation is cut off */
+    uint64_t may_fail;                 /* ordinals, a bit each, whose answer may be an error */
+    uint64_t may_be_short;             /* or cut, by a cancel */
+    int next_place;                    /* that the next member will get */
+    enum world_who dead;               /* who the supervisor sweeps, when it is the actor */
+    mr_context *held[WORLD_WORKERS];   /* the context that a worker's operation is about */
+    mr_handle handles[WORLD_NOBODY];   /* the one that an operation of others is about */
+    bool begun;                        /* world_begin() was called */
+    uint64_t begun_with[WORLD_SLOTS];  /* each slot's state word then */
+    uint64_t begun_after[WORLD_SLOTS]; /* and the number of its last commit */
+    const void *data;                  /* the test's own */
 };
 
 struct world *world_new(uint32_t stages);
@@ -78,6 +81,9 @@ void world_update(mr_context *context);                              /* one toke
 void world_finish(mr_context *context);                              /* until it is done */
 bool world_emit(struct world *world);     /* the next context: something was committed */
 bool world_emit_all(struct world *world); /* until it would sleep */
+
+/* world_begin - the actor's operation, and nobody else's, comes next */
+void world_begin(struct world *world);
 
 /* world_killed - the actor is dead: it is swept, replaced where it must be, all go on to the end.
  * NULL, or what is wrong. */
