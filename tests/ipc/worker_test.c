@@ -609,6 +609,7 @@ START_TEST(a_lease_of_a_stage_that_is_none_ends_with_an_error)
         support_die(domain, mr_worker_index(worker));
     }
     ck_assert_uint_eq(in_state(MR_STATE_DONE), 2);
+    mr_worker_leave(worker);
 }
 END_TEST
 
