@@ -199,6 +199,7 @@ START_TEST(a_pixel_context_goes_on_at_its_last_commit_when_its_worker_dies)
     ck_assert_int_eq(mr_worker_hand_on(other, context), 0);
     finish(next_done());
     mr_worker_leave(other);
+    mr_worker_leave(worker); /* what is left of it; its place was the other's */
 }
 END_TEST
 

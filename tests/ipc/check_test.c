@@ -445,6 +445,7 @@ START_TEST(a_domain_is_inspected_without_being_touched)
     domain = seen;
     is_found_in(&seen->slots[ready - gone->slots], "state 15");
     domain = gone;
+    mr_domain_close(seen);
     ck_assert_int_eq(mr_domain_inspect(&seen, "no-such-domain"), -ENOENT);
     ck_assert_int_eq(mr_domain_inspect(&seen, "../x"), -EINVAL);
     domain->header->members_offset = UINT64_MAX;
