@@ -233,6 +233,13 @@ static void collector_sleeps(struct world *world, enum world_who who)
     sleep_beside(world, MR_QUEUE_COLLECTOR, mr_member_index(world->collector));
 }
 
+static void collector_watches(struct world *world, enum world_who who)
+{
+    (void)who;
+    if (mr_emission_arm(world->emission))
+        abort();
+}
+
 static void second_sleeps(struct world *world, enum world_who who)
 {
     (void)who;
@@ -379,6 +386,7 @@ static void emit_all(struct world *world, enum world_who who)
 
 static void only_rescan_of_collector(struct world *world, enum world_who who)
 {
+    world_emit_all(world); /* its first look at all slots is behind it */
     done_one(world, who);
     drop_hints(world, MR_QUEUE_COLLECTOR);
     mr_queue_rescan_raise(world->domain, MR_QUEUE_COLLECTOR);
@@ -575,6 +583,12 @@ static void open_intake(struct world *world, enum world_who who)
     world->mark = mark.ordinal;
 }
 
+static void one_choice_missing(struct world *world, enum world_who who)
+{
+    one_choice_of_two(world, who);
+    open_intake(world, who);
+}
+
 static void end_input(struct world *world, enum world_who who)
 {
     (void)who;
@@ -702,6 +716,8 @@ const struct operation operations[] = {
     {"commit_of_all_tokens", WORLD_FIRST, 0, hold_one, NULL, finish, false, false},
     {"commit_beside_a_sleeping_collector", WORLD_FIRST, 0, hold_one, collector_sleeps, update,
      false, false},
+    {"commit_beside_a_watching_collector", WORLD_FIRST, 0, hold_one, collector_watches, update,
+     false, false},
     {"commit_behind_a_lagging_tail", WORLD_FIRST, 0, hold_one, indexes_lag, update, false, false},
     {"commit_into_a_full_queue", WORLD_FIRST, 0, hold_one, collector_queue_full, update, false,
      false},
@@ -750,6 +766,8 @@ const struct operation operations[] = {
     {"refuse", WORLD_TOKENIZER, 0, NULL, up_to_refusal, try_to_admit, false, false},
     {"begin_with_one_choice_of_two", WORLD_TOKENIZER, 0, NULL, one_choice_of_two, open_intake,
      false, false},
+    {"admit_the_missing_choice", WORLD_TOKENIZER, 0, NULL, one_choice_missing, try_to_admit, false,
+     false},
     {"begin_behind_the_mark", WORLD_TOKENIZER, 0, accepted_not_marked, NULL, open_intake, false,
      false},
     {"end_of_input", WORLD_TOKENIZER, 0, NULL, NULL, end_input, false, false},
