@@ -57,6 +57,15 @@ static pid_t spawn(char *const argv[], bool quiet)
     _exit(127);
 }
 
+/* Workers may attach: the supervisor answers, if only that it doesn't know this order. The stats
+ * are there before it does. */
+static bool is_ready(const struct trial *trial)
+{
+    const mr_command nothing = {0};
+    char answer[256];
+    return mr_control_ask(trial->name, &nothing, answer, sizeof(answer)) == -EINVAL;
+}
+
 static bool start_group(struct trial *trial)
 {
     char slots[16];
@@ -68,7 +77,7 @@ static bool start_group(struct trial *trial)
     snprintf(slots, sizeof(slots), "%u", trial->what->slots);
     trial->group = spawn(argv, true);
     while (trial->group > 0 && now_ms() < end) {
-        if (mr_stats_open(&trial->stats, trial->name) == 0)
+        if (is_ready(trial) && mr_stats_open(&trial->stats, trial->name) == 0)
             return true;
         if (waitpid(trial->group, NULL, WNOHANG) == trial->group)
             trial->group = 0;
