@@ -225,6 +225,7 @@ static bool prepare(struct admission *admission, const struct request *request, 
     wanted->logit_bias = request->biases;
     wanted->logit_bias_count = request->bias_count;
     wanted->sampling = request->sampling;
+    wanted->sampling.ignore_eos = request->ignore_eos;
     if (!request->has_seed)
         wanted->sampling.seed = derived_seed(admission, wanted->ordinal);
     if ((request->kind != MR_KIND_PIXEL && !prepare_text(admission, request, wanted, refusal)) ||
