@@ -127,8 +127,7 @@ int mr_supervisor_drain(mr_domain *domain, int member)
     if (member < 0 || member >= MR_MAX_MEMBERS)
         return mr_fail(ENOENT, "place %d is not in [0, %d)", member, MR_MAX_MEMBERS);
     place = &domain->members[member];
-    if (atomic_load_explicit(&place->place, memory_order_acquire) != MR_PLACE_TAKEN ||
-        place->role != MR_ROLE_WORKER)
+    if (!mr_place_taken(domain, (uint32_t)member) || place->role != MR_ROLE_WORKER)
         return mr_fail(ENOENT, "place %d holds no worker", member);
     atomic_store_explicit(&place->leave, 1, memory_order_relaxed);
     for (uint32_t stage = 0; stage < domain->stage_count; stage++)

@@ -153,10 +153,11 @@ static bool names_are_wrong(mr_check *check, uint32_t unused)
 
 static bool phase_is_wrong(mr_check *check, uint32_t unused)
 {
-    uint32_t phase = mr_domain_phase(check->domain);
+    uint32_t word = atomic_load_explicit(&check->domain->header->phase, memory_order_acquire);
 
     (void)unused;
-    return phase > MR_PHASE_STOP && mr_check_wrong(check, "phase %u is unknown", phase);
+    return word != mr_phase_word(mr_phase_of(word)) &&
+           mr_check_wrong(check, "phase %x is unknown", word);
 }
 
 static uint64_t load(const mr_word *word)
@@ -211,8 +212,7 @@ static void check_header(mr_check *check)
 
 bool mr_check_place_taken(const mr_check *check, uint32_t place)
 {
-    return atomic_load_explicit(&check->domain->members[place].place, memory_order_acquire) !=
-           MR_PLACE_FREE;
+    return mr_place_taken(check->domain, place);
 }
 
 static bool is_single(uint32_t role)
@@ -234,10 +234,10 @@ static bool place_is_wrong(mr_check *check, uint32_t number)
     uint32_t taken = atomic_load_explicit(&place->place, memory_order_acquire);
     uint64_t alone = load(&place->alone);
 
+    if (taken != MR_PLACE_FREE && taken != MR_PLACE_TAKEN)
+        return mr_check_wrong(check, "it is neither free nor taken");
     if (taken == MR_PLACE_FREE)
         return false;
-    if (taken != MR_PLACE_TAKEN)
-        return mr_check_wrong(check, "it is neither free nor taken");
     if (place->role < MR_ROLE_SUPERVISOR || place->role > MR_ROLE_WORKER)
         return mr_check_wrong(check, "role %u is unknown", place->role);
     if (place->pid <= 0)

@@ -62,24 +62,11 @@ static bool word_is_wrong(mr_check *check, mr_state_parts state)
 
 /* ---- one slot: its record, cursors and marks ---- */
 
-static bool record_is_wrong(mr_check *check, const mr_slot *slot, const mr_params *params)
-{
-    uint64_t choice = load(&slot->choice);
-
-    if (!load(&slot->ordinal))
-        return mr_check_wrong(check, "it holds a request of no record");
-    if ((uint32_t)choice != params->choice || choice >> 32 != params->choices)
-        return mr_check_wrong(check, "it is choice %u of %u, its request says %u of %u",
-                              (uint32_t)choice, (uint32_t)(choice >> 32), params->choice,
-                              params->choices);
-    return false;
-}
-
 static bool glance_is_wrong(mr_check *check, const mr_context *context)
 {
     const mr_glance glance = mr_glance_read(context->slot);
 
-    return (glance.length != context->now[MR_CURSOR_LENGTH] ||
+    return (!glance.sound || glance.length != context->now[MR_CURSOR_LENGTH] ||
             glance.last_token != context->now[MR_CURSOR_LAST] ||
             glance.status != ((uint32_t)context->now[MR_CURSOR_STATUS] & 255) ||
             glance.failed != (context->now[MR_CURSOR_FAILURE] != 0)) &&
@@ -114,14 +101,16 @@ static bool end_is_wrong(mr_check *check, const mr_context *context, mr_state_pa
 static bool context_is_wrong(mr_check *check, uint32_t index, mr_state_parts state)
 {
     const mr_slot *slot = &check->domain->slots[index];
-    uint64_t emitted = load(&slot->emitted_tokens);
+    uint64_t emitted, bytes;
+    bool sound = mr_marks_load(slot, &emitted, &bytes);
     bool final = mr_slot_is_final(slot);
     mr_context context;
 
     if (mr_context_peek(&context, check->domain, index))
         return mr_check_wrong(check, "%s", mr_error());
-    return record_is_wrong(check, slot, &context.params) || glance_is_wrong(check, &context) ||
+    return glance_is_wrong(check, &context) ||
            marks_are_wrong(check, &context, state, emitted, final) ||
+           (!sound && mr_check_wrong(check, "what was emitted of it was overwritten")) ||
            end_is_wrong(check, &context, state);
 }
 

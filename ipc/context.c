@@ -13,9 +13,7 @@
 
 /* ---- loading ---- */
 
-/* Is the range none at all, or aligned and inside the slot's part of the arena? An empty one too is
- * turned into an address. */
-static bool range_fits(const mr_range *whole, const mr_range *part)
+bool mr_range_fits(const mr_range *whole, const mr_range *part)
 {
     return (!part->bytes && !part->offset) ||
            (part->offset % 8 == 0 && part->offset >= whole->offset && part->bytes <= whole->bytes &&
@@ -41,16 +39,18 @@ int mr_context_check_params(const mr_domain *domain, const mr_slot *slot, const 
         p->choice >= p->choices || p->choices > MR_MAX_CHOICES)
         return mr_fail(EBADMSG, "slot %u is corrupt: kind %u, choice %u of %u", index, p->kind,
                        p->choice, p->choices);
-    if (!range_fits(&arena, &whole))
+    if (!mr_range_fits(&arena, &whole))
         return mr_fail(EBADMSG, "slot %u is corrupt: its range lies outside of the arena", index);
     for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
-        if (!range_fits(&whole, parts[i]))
+        if (!mr_range_fits(&whole, parts[i]))
             return mr_fail(EBADMSG, "slot %u is corrupt: array %zu lies outside of its range",
                            index, i);
     if (kind_has_text(p->kind) && (p->capacity < 1 || (uint64_t)p->capacity > p->tokens.bytes / 8 ||
                                    p->original_prompt < 1 || p->original_prompt > p->capacity))
         return mr_fail(EBADMSG, "slot %u is corrupt: room for %lld tokens, a prompt of %lld", index,
                        (long long)p->capacity, (long long)p->original_prompt);
+    if (slot->seal != mr_seal_make(slot, p))
+        return mr_fail(EBADMSG, "slot %u is corrupt: its request was overwritten", index);
     return 0;
 }
 
@@ -58,6 +58,7 @@ int mr_context_peek(mr_context *context, mr_domain *domain, uint32_t index)
 {
     mr_slot *slot = &domain->slots[index];
     mr_state_parts state;
+    bool sound;
     int rc;
 
     memset(context, 0, sizeof(*context));
@@ -70,10 +71,11 @@ int mr_context_peek(mr_context *context, mr_domain *domain, uint32_t index)
     if ((rc = mr_context_check_params(domain, slot, &context->params)))
         return rc;
     context->words = context->params.kind == MR_KIND_TEXT ? MR_CURSOR_KIND : MR_CURSOR_WORDS;
-    context->sequence = mr_twin_read(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS,
-                                     context->now, context->words);
+    sound = mr_cursors_read(slot, context->now, &context->sequence);
     if (kind_has_text(context->params.kind) && (rc = mr_text_check_cursors(context)))
         return rc;
+    if (!sound)
+        return mr_fail(EBADMSG, "slot %u is corrupt: its cursors were overwritten", index);
     return mr_parts_load(context);
 }
 
@@ -97,8 +99,7 @@ void mr_context_forget(mr_context *context)
 {
     mr_slot *slot = context->slot;
 
-    context->sequence = mr_twin_read(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS,
-                                     context->now, context->words);
+    mr_cursors_read(slot, context->now, &context->sequence);
     context->placeholder = context->reserved = context->held = context->deferred = false;
     context->prepared = 0;
     if (context->tokens)
@@ -173,6 +174,8 @@ static void fetch_ahead(const mr_context *later)
 
 void mr_context_commit(mr_context *context)
 {
+    if (context->worker && mr_slot_load(context->slot) != context->state)
+        return; /* taken away: the slot may be another's by now */
     mr_cursors_write(context->slot, context->sequence++, context->now, words_due(context));
     if (!context->worker)
         return;

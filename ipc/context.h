@@ -59,6 +59,10 @@ int mr_context_peek(mr_context *context, mr_domain *domain, uint32_t index);
 /* mr_context_check_params - the part of it that asks whether all ranges lie where they may */
 int mr_context_check_params(const mr_domain *domain, const mr_slot *slot, const mr_params *params);
 
+/* mr_range_fits - is `part` none at all, or aligned and inside of `whole`? An empty one too is
+ * turned into an address. */
+bool mr_range_fits(const mr_range *whole, const mr_range *part);
+
 /* mr_context_forget - what was not committed is gone, as it would be had the holder died */
 void mr_context_forget(mr_context *context);
 

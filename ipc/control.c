@@ -507,8 +507,7 @@ static void see_death(mr_control *control, unsigned number, mr_control_event *ev
 static void forget_swept(mr_control *control)
 {
     for (int i = 0; i < MR_MAX_MEMBERS; i++)
-        if (control->places[i].dead && atomic_load_explicit(&control->domain->members[i].place,
-                                                            memory_order_acquire) == MR_PLACE_FREE)
+        if (control->places[i].dead && !mr_place_taken(control->domain, (uint32_t)i))
             peer_close(control, &control->places[i]);
 }
 

@@ -39,6 +39,33 @@ struct mr_domain {
     uint64_t arena_offset;
     uint64_t arena_bytes;
     mr_domain_info info;
+    struct mr_audit *audit; /* what the supervisor's last audit saw (audit.c); NULL: none yet */
 };
+
+/* The header's phase: the low half of the word says DRAIN, the high half STOP, by the majority of
+ * their bits, so that a flipped one ends no run. */
+#define MR_DRAIN_BITS UINT32_C(0x0000ffff)
+#define MR_STOP_BITS  UINT32_C(0xffff0000)
+
+static inline enum mr_phase mr_phase_of(uint32_t word)
+{
+    if (!word)
+        return MR_PHASE_RUN;
+    if (__builtin_popcount(word & MR_STOP_BITS) > 8)
+        return MR_PHASE_STOP;
+    return __builtin_popcount(word & MR_DRAIN_BITS) > 8 ? MR_PHASE_DRAIN : MR_PHASE_RUN;
+}
+
+static inline uint32_t mr_phase_word(enum mr_phase phase)
+{
+    return (phase >= MR_PHASE_DRAIN ? MR_DRAIN_BITS : 0) |
+           (phase >= MR_PHASE_STOP ? MR_STOP_BITS : 0);
+}
+
+static inline bool mr_place_taken(const mr_domain *domain, uint32_t place)
+{
+    return __builtin_popcount(
+               atomic_load_explicit(&domain->members[place].place, memory_order_acquire)) > 16;
+}
 
 #endif

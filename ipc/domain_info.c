@@ -19,12 +19,12 @@ void mr_domain_get_info(const mr_domain *domain, mr_domain_info *info)
 
 enum mr_phase mr_domain_phase(const mr_domain *domain)
 {
-    return (enum mr_phase)atomic_load_explicit(&domain->header->phase, memory_order_acquire);
+    return mr_phase_of(atomic_load_explicit(&domain->header->phase, memory_order_acquire));
 }
 
 void mr_domain_set_phase(mr_domain *domain, enum mr_phase phase)
 {
-    atomic_store_explicit(&domain->header->phase, phase, memory_order_release);
+    atomic_store_explicit(&domain->header->phase, mr_phase_word(phase), memory_order_release);
     for (uint32_t i = 0; i < MR_QUEUES; i++)
         mr_queue_ring_all(domain, i);
 }

@@ -22,6 +22,7 @@ static const uint64_t PATIENCE_NS = UINT64_C(30000000000);
 
 void mr_view_close(mr_domain *domain)
 {
+    free(domain->audit);
     if (domain->data)
         munmap(domain->data, domain->data_bytes);
     if (domain->stats)

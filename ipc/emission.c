@@ -76,7 +76,10 @@ static void free_slot(mr_domain *domain, uint32_t index)
         mr_queue_push(domain, MR_QUEUE_FREE, index, state.generation);
 }
 
-static void apply_part(mr_domain *domain, mr_handle handle, uint64_t tokens, uint64_t bytes)
+/* `own`: by the process that saw the context and made the commit. Nobody else ends contexts, so it
+ * is still this one, whatever became of its state word. */
+static void apply_part(mr_domain *domain, mr_handle handle, uint64_t tokens, uint64_t bytes,
+                       bool own)
 {
     uint32_t index = mr_handle_index(handle);
     mr_slot *slot;
@@ -86,22 +89,35 @@ static void apply_part(mr_domain *domain, mr_handle handle, uint64_t tokens, uin
         return;
     slot = &domain->slots[index];
     state = mr_state_unpack(mr_slot_load(slot));
-    if (state.generation != mr_handle_generation(handle) || state.state < MR_STATE_READY)
+    if (!own && (state.generation != mr_handle_generation(handle) || state.state < MR_STATE_READY))
         return;
-    atomic_store_explicit(&slot->emitted_tokens, tokens & ~FINAL_BIT, memory_order_relaxed);
-    atomic_store_explicit(&slot->emitted_bytes, bytes, memory_order_relaxed);
+    mr_marks_store(slot, tokens & ~FINAL_BIT, bytes);
     if (tokens & FINAL_BIT) {
         atomic_store_explicit(&slot->emitted_final, MR_FINAL, memory_order_release);
         free_slot(domain, index);
     }
 }
 
-static void apply_journal(mr_domain *domain, const int64_t *journal)
+static void apply_journal(mr_domain *domain, const int64_t *journal, bool own)
 {
     for (int64_t i = 0; i < journal[MR_JOURNAL_COUNT]; i++) {
         const int64_t *part = &journal[MR_JOURNAL_PARTS + i * MR_PART_WORDS];
 
-        apply_part(domain, (uint64_t)part[0], (uint64_t)part[1], (uint64_t)part[2]);
+        apply_part(domain, (uint64_t)part[0], (uint64_t)part[1], (uint64_t)part[2], own);
+    }
+}
+
+/* Their handles mean nothing any more: should a generation that was overwritten bring one of them
+ * back, it is looked at anew. */
+static void forget_final(mr_emission *emission, const mr_emitted *parts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t index = mr_handle_index(parts[i].handle);
+
+        if (!parts[i].final || index >= emission->domain->slot_count)
+            continue;
+        emission->known[index].key = 0;
+        emission->places[index] = (record_place){0};
     }
 }
 
@@ -125,7 +141,8 @@ int mr_emission_commit(mr_emission *emission, uint64_t length, const mr_emitted 
     mr_twin_write(&h->journal_sequence, h->journal[0], MR_JOURNAL_WORDS, journal,
                   MR_JOURNAL_PARTS + count * MR_PART_WORDS);
     emission->length = length;
-    apply_journal(emission->domain, journal);
+    apply_journal(emission->domain, journal, true);
+    forget_final(emission, parts, count);
     return 0;
 }
 
@@ -141,7 +158,7 @@ static int read_journal(mr_emission *emission)
         return mr_fail(EBADMSG, "the journal of domain '%s' is corrupt: %lld parts",
                        emission->domain->info.name, (long long)journal[MR_JOURNAL_COUNT]);
     emission->length = (uint64_t)journal[MR_JOURNAL_LENGTH];
-    apply_journal(emission->domain, journal);
+    apply_journal(emission->domain, journal, false);
     return 0;
 }
 
@@ -207,7 +224,8 @@ static bool take_news(mr_emission *emission, uint32_t index, mr_handle *handle)
 
     mr_news_take(slot);
     state = mr_state_unpack(mr_slot_load(slot));
-    if (state.state < MR_STATE_READY || state.state >= MR_STATE_COUNT)
+    if (state.state < MR_STATE_READY || state.state >= MR_STATE_COUNT ||
+        !atomic_load_explicit(&slot->ordinal, memory_order_relaxed)) /* spoilt: nobody's answer */
         return false;
     *handle = mr_handle_make(index, state.generation);
     return true;
@@ -260,12 +278,26 @@ static void survive(mr_emission *emission)
     emission->at_suspect = false;
 }
 
+/* Nobody else writes the journal: what differs from our last commit was overwritten. All its marks
+ * were copied, so only the length has still to be right. */
+static void mind_journal(mr_emission *emission)
+{
+    const mr_header *h = emission->domain->header;
+    int64_t head[2];
+
+    mr_twin_read(&h->journal_sequence, h->journal[0], MR_JOURNAL_WORDS, head, 2);
+    if ((uint64_t)head[MR_JOURNAL_LENGTH] != emission->length || head[MR_JOURNAL_COUNT] < 0 ||
+        head[MR_JOURNAL_COUNT] > MR_MAX_EMITTED)
+        mr_emission_commit(emission, emission->length, NULL, 0);
+}
+
 /* The phase each time, the supervisor's socket now and then. */
 static bool may_go_on(mr_emission *emission, uint64_t now)
 {
     if (now < emission->next_look && !emission->member->gone)
         return mr_domain_phase(emission->domain) < MR_PHASE_STOP;
     emission->next_look = now + LOOK_NS;
+    mind_journal(emission);
     return mr_member_alive(emission->member);
 }
 
@@ -374,25 +406,51 @@ static int know(mr_emission *emission, mr_handle handle, const mr_slot *slot, kn
     return 0;
 }
 
-static void view_marks(const mr_slot *slot, mr_view *view)
+static int view_marks(const mr_slot *slot, mr_view *view)
 {
     view->emitted_final = mr_slot_is_final(slot);
-    view->emitted_tokens = atomic_load_explicit(&slot->emitted_tokens, memory_order_relaxed);
-    view->emitted_bytes = atomic_load_explicit(&slot->emitted_bytes, memory_order_relaxed);
+    if (mr_marks_load(slot, &view->emitted_tokens, &view->emitted_bytes))
+        return 0;
+    return mr_fail(EBADMSG, "slot %u is corrupt: what was emitted of it was overwritten",
+                   mr_handle_index(view->handle));
+}
+
+/* The glance was overwritten: the cursors tell the same, if they weren't. */
+static bool glance_anew(const mr_slot *slot, mr_glance *glance)
+{
+    int64_t now[MR_CURSOR_WORDS];
+    uint64_t sequence;
+
+    glance->sound = mr_cursors_read(slot, now, &sequence);
+    glance->length = now[MR_CURSOR_LENGTH];
+    glance->last_token = now[MR_CURSOR_LAST];
+    glance->status = (uint32_t)now[MR_CURSOR_STATUS];
+    glance->failed = now[MR_CURSOR_FAILURE] != 0;
+    glance->resets = (uint32_t)now[MR_CURSOR_RESETS] & 0xffff;
+    return glance->sound;
 }
 
 static int view_progress(const known_context *known, const mr_slot *slot, mr_view *view)
 {
-    const mr_glance glance = mr_glance_read(slot);
+    mr_glance glance = mr_glance_read(slot);
 
+    if (!glance.sound && !glance_anew(slot, &glance) && !view->done)
+        return -EAGAIN; /* the next commit writes both anew */
     view->cancel = mr_cancel_load(slot, mr_handle_generation(view->handle));
     view->status = glance.status;
     view->resets = glance.resets;
     view->failed = glance.failed;
     if (view->failed)
         view->failure = (mr_bytes){slot->failure, strnlen(slot->failure, sizeof(slot->failure))};
+    if (!glance.sound)
+        return mr_fail(EBADMSG, "slot %u is corrupt: its cursors were overwritten",
+                       mr_handle_index(view->handle));
     if (view->kind == MR_KIND_REFUSAL)
         return 0;
+    if (view->done && view->kind == MR_KIND_TEXT && !view->failed && !view->cancel &&
+        view->status == MR_ACTIVE)
+        return mr_fail(EBADMSG, "slot %u is corrupt: it was handed to the collector before its end",
+                       mr_handle_index(view->handle));
     if (glance.length < view->prompt_length || glance.length > known->capacity)
         return mr_fail(EBADMSG, "slot %u is corrupt: %lld tokens, room for %lld",
                        mr_handle_index(view->handle), (long long)glance.length,
@@ -400,6 +458,17 @@ static int view_progress(const known_context *known, const mr_slot *slot, mr_vie
     view->tokens.count = (size_t)glance.length;
     view->last_token = glance.last_token;
     return 0;
+}
+
+/* Of a request that was overwritten: whom the error is to be told. */
+static void view_what_is_left(const mr_domain *domain, const mr_slot *slot, mr_view *view)
+{
+    const mr_range arena = {domain->arena_offset, domain->arena_bytes};
+    const mr_range whole = slot->arena, reply = slot->params.reply;
+
+    view->ordinal = atomic_load_explicit(&slot->ordinal, memory_order_relaxed);
+    if (mr_range_fits(&arena, &whole) && mr_range_fits(&whole, &reply))
+        view->reply = bytes_at(domain, &reply);
 }
 
 int mr_emission_view(mr_emission *emission, mr_handle handle, mr_view *view)
@@ -415,35 +484,65 @@ int mr_emission_view(mr_emission *emission, mr_handle handle, mr_view *view)
     atomic_store_explicit(&emission->domain->header->emitting, handle + 1, memory_order_relaxed);
     mr_member_begin(emission->member);
     *view = (mr_view){.handle = handle, .choices = 1, .done = state.state == MR_STATE_DONE};
-    if ((rc = know(emission, handle, slot, &known)))
+    if ((rc = know(emission, handle, slot, &known))) {
+        view_what_is_left(emission->domain, slot, view);
         return rc;
+    }
     *view = known->view;
     view->done = state.state == MR_STATE_DONE;
-    view_marks(slot, view);
+    if ((rc = view_marks(slot, view)))
+        return rc;
     return view_progress(known, slot, view);
+}
+
+/* Of which record and choice a slot is: as it was known first, since the words may have been
+ * overwritten. */
+static void record_of(const mr_emission *emission, mr_handle handle, uint64_t *ordinal,
+                      uint32_t *choice)
+{
+    uint32_t index = mr_handle_index(handle);
+    const known_context *known = &emission->known[index];
+    const mr_slot *slot = &emission->domain->slots[index];
+
+    *ordinal = known->key == handle + 1
+                   ? known->view.ordinal
+                   : atomic_load_explicit(&slot->ordinal, memory_order_relaxed);
+    *choice = known->key == handle + 1
+                  ? known->view.choice
+                  : (uint32_t)atomic_load_explicit(&slot->choice, memory_order_relaxed);
+}
+
+/* Was the record taken in whole? */
+static bool is_whole(const mr_emission *emission, uint64_t ordinal)
+{
+    const mr_header *h = emission->domain->header;
+    int64_t mark[MR_MARK_WORDS];
+
+    mr_twin_read(&h->mark_sequence, h->mark[0], MR_MARK_WORDS, mark, MR_MARK_WORDS);
+    return ordinal <= (uint64_t)mark[MR_MARK_ORDINAL];
 }
 
 int mr_emission_choice(mr_emission *emission, mr_handle of, uint32_t choice, mr_handle *handle)
 {
     mr_state_parts state;
-    const mr_slot *slot = slot_of(emission, of, &state);
-    uint64_t ordinal;
+    uint64_t ordinal, other_ordinal;
+    uint32_t other_choice;
+    bool whole;
 
-    if (!slot)
+    if (!slot_of(emission, of, &state))
         return mr_fail(ESTALE, "the context of handle %llx has ended", (unsigned long long)of);
-    ordinal = atomic_load_explicit(&slot->ordinal, memory_order_relaxed);
+    record_of(emission, of, &ordinal, &other_choice);
+    whole = is_whole(emission, ordinal); /* before the slots: what comes later may be missed */
     for (uint32_t i = 0; i < emission->domain->slot_count; i++) {
-        const mr_slot *other = &emission->domain->slots[i];
-
-        state = mr_state_unpack(mr_slot_load(other));
-        if (state.state < MR_STATE_READY ||
-            atomic_load_explicit(&other->ordinal, memory_order_relaxed) != ordinal ||
-            (uint32_t)atomic_load_explicit(&other->choice, memory_order_relaxed) != choice)
+        state = mr_state_unpack(mr_slot_load(&emission->domain->slots[i]));
+        if (state.state < MR_STATE_READY)
             continue;
         *handle = mr_handle_make(i, state.generation);
-        return 0;
+        record_of(emission, *handle, &other_ordinal, &other_choice);
+        if (other_ordinal == ordinal && other_choice == choice)
+            return 0;
     }
-    return -EAGAIN;
+    return whole ? -ENOENT : -EAGAIN;
 }
 
 int mr_emission_logprobs(mr_emission *emission, mr_handle handle, int64_t position,

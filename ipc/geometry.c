@@ -107,6 +107,7 @@ uint64_t mr_layout_epoch(void)
         sizeof(mr_slot),
         offsetof(mr_slot, sequence),
         offsetof(mr_slot, ordinal),
+        offsetof(mr_slot, seal),
         offsetof(mr_slot, params),
         sizeof(mr_params),
         offsetof(mr_params, sampling),

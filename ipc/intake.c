@@ -98,9 +98,17 @@ static void note_free(mr_intake *intake, uint32_t index)
     intake->free_stack[intake->free_count++] = index;
 }
 
+/* One with a request that was never answered isn't free: its state word was overwritten, and the
+ * supervisor's audit sees to it. */
+static bool is_free(const mr_slot *slot)
+{
+    return mr_state_unpack(mr_slot_load(slot)).state == MR_STATE_FREE &&
+           !mr_slot_is_unanswered(slot);
+}
+
 static void look_at_slot(mr_intake *intake, uint32_t index)
 {
-    if (mr_state_unpack(mr_slot_load(&intake->domain->slots[index])).state == MR_STATE_FREE)
+    if (is_free(&intake->domain->slots[index]))
         note_free(intake, index);
 }
 
@@ -115,6 +123,20 @@ static void collect_free(mr_intake *intake)
             look_at_slot(intake, i);
 }
 
+/* Those on top of the stack that are no longer FREE were overwritten: who mends them hints again.
+ */
+static void drop_spoilt(mr_intake *intake)
+{
+    while (intake->free_count) {
+        uint32_t index = intake->free_stack[intake->free_count - 1];
+
+        if (is_free(&intake->domain->slots[index]))
+            return;
+        intake->known[index].on_stack = false;
+        intake->free_count--;
+    }
+}
+
 /* FREE -> FILLING, with a range of `bytes`. 0, or -EAGAIN. */
 static int take_slot(mr_intake *intake, uint64_t bytes, uint32_t *out)
 {
@@ -124,6 +146,7 @@ static int take_slot(mr_intake *intake, uint64_t bytes, uint32_t *out)
     mr_slot *slot;
     int rc;
 
+    drop_spoilt(intake);
     if (!intake->free_count)
         return -EAGAIN;
     if ((rc = mr_arena_take(intake->arena, bytes, &offset)))
@@ -201,7 +224,7 @@ static int rebuild(mr_intake *intake)
         const mr_slot *slot = &domain->slots[i];
         uint32_t state = mr_state_unpack(mr_slot_load(slot)).state;
 
-        if (state == MR_STATE_FREE) {
+        if (is_free(slot)) {
             note_free(intake, i);
         } else if (state == MR_STATE_FILLING) {
             give_slot_back(intake, i);
@@ -452,6 +475,19 @@ bool mr_intake_finished(const mr_intake *intake)
     return intake->finished;
 }
 
+/* Nobody else writes the mark: what differs from ours was overwritten. */
+static void mind_mark(mr_intake *intake)
+{
+    const mr_header *h = intake->domain->header;
+    int64_t values[MR_MARK_WORDS];
+
+    mr_twin_read(&h->mark_sequence, h->mark[0], MR_MARK_WORDS, values, MR_MARK_WORDS);
+    if ((uint64_t)values[MR_MARK_ORDINAL] != intake->mark.ordinal ||
+        (uint64_t)values[MR_MARK_INPUT_END] != intake->mark.input_end ||
+        values[MR_MARK_FINISHED] != intake->finished)
+        commit_mark(intake);
+}
+
 int mr_intake_wait(mr_intake *intake, int timeout)
 {
     uint64_t end = mr_monotonic_ns() + (timeout > 0 ? (uint64_t)timeout * 1000000 : 0);
@@ -463,6 +499,7 @@ int mr_intake_wait(mr_intake *intake, int timeout)
 
         if (!mr_member_alive(intake->member))
             return mr_fail(ESHUTDOWN, "domain '%s' ends", intake->domain->info.name);
+        mind_mark(intake);
         collect_free(intake);
         if (intake->free_count > before) {
             store_at_work(intake, intake->at_work);

@@ -64,11 +64,13 @@ enum { MR_QUEUE_COLLECTOR = MR_MAX_STAGES, MR_QUEUE_FREE, MR_QUEUES };
 
 /* ---- members ---- */
 
-enum mr_place { MR_PLACE_FREE = 0, MR_PLACE_TAKEN = 1 };
+/* All bits say the same, and the majority counts: a flipped bit is no death. */
+#define MR_PLACE_FREE  UINT32_C(0)
+#define MR_PLACE_TAKEN UINT32_MAX
 
 typedef struct mr_place_record {
     /* written by the supervisor, before the member may act and after it is dead */
-    _Alignas(128) _Atomic uint32_t place; /* enum mr_place */
+    _Alignas(128) _Atomic uint32_t place; /* FREE or TAKEN */
     uint32_t role;
     int32_t pid;
     uint32_t stage;
@@ -128,6 +130,7 @@ enum mr_cursor {
     MR_CURSOR_AUDIO_STATUS, /* tts: enum mr_status */
     MR_CURSOR_SAMPLES,      /* tts: samples beyond the offset */
     MR_CURSOR_REPLACED,     /* a bit for each replaceable array: it isn't what the request gave */
+    MR_CURSOR_CHECK = MR_CURSOR_WORDS - 1, /* of the words behind the first line (cursors.h) */
 };
 
 _Static_assert(MR_CURSOR_HOT * sizeof(mr_word) == 64, "the hot words fill a line");
@@ -236,7 +239,7 @@ typedef struct mr_slot {
     /* stored by whoever wants the context to end */
     _Alignas(64) mr_word cancel;
     /* the collector's marks, copied from its journal */
-    _Alignas(64) mr_word emitted_tokens;
+    _Alignas(64) mr_word emitted_tokens; /* {check 32, tokens 32}: cursors.h */
     mr_word emitted_bytes;
     mr_word emitted_final;
     /* a token's hand-over (cursors.h): sequence and glance by the lease holder, news exchanged by
@@ -252,6 +255,7 @@ typedef struct mr_slot {
     mr_word input_end;
     mr_word choice; /* {choices 32, choice 32} */
     mr_range arena; /* the whole range of the context; constant from FILLING to the next FILLING */
+    uint64_t seal;  /* of these and of params: slot.h */
     _Alignas(64) mr_params params;
 } mr_slot;
 
@@ -291,7 +295,7 @@ typedef struct mr_header {
     uint64_t reserved[31];
 
     /* the supervisor's */
-    _Alignas(128) _Atomic uint32_t phase; /* enum mr_phase */
+    _Alignas(128) _Atomic uint32_t phase; /* enum mr_phase, as domain.h has it */
     mr_word intake_deaths;                /* deaths in a row at intake_death_at */
     mr_word intake_death_at;              /* ordinal of the record at work then */
     mr_word emission_deaths; /* cleared by the collector that survived a look at it (emission.c) */

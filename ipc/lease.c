@@ -60,8 +60,7 @@ int mr_lease_fail(mr_domain *domain, uint32_t index, uint64_t held, const char *
     uint64_t sequence;
 
     snprintf(slot->failure, sizeof(slot->failure), "%s", why);
-    sequence =
-        mr_twin_read(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS, cursors, MR_CURSOR_WORDS);
+    mr_cursors_read(slot, cursors, &sequence);
     cursors[MR_CURSOR_FAILURE] = 1;
     mr_cursors_write(slot, sequence, cursors, MR_CURSOR_WORDS);
     return mr_lease_to_done(domain, index, held);

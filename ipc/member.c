@@ -167,8 +167,7 @@ int mr_place_take(mr_domain *domain, const mr_member_options *options, int32_t p
     if (rc || (stage = mr_place_stage(domain, options)) < 0)
         return rc ? rc : stage;
     pthread_mutex_lock(&giving);
-    while (index < MR_MAX_MEMBERS && atomic_load_explicit(&domain->members[index].place,
-                                                          memory_order_acquire) != MR_PLACE_FREE)
+    while (index < MR_MAX_MEMBERS && mr_place_taken(domain, (uint32_t)index))
         index++;
     if (index < MR_MAX_MEMBERS)
         fill_place(domain, index, options, stage, pid);
@@ -325,7 +324,7 @@ int mr_member_get_info(const mr_domain *domain, int index, mr_member_info *info)
     if (index < 0 || index >= MR_MAX_MEMBERS)
         return mr_fail(ENOENT, "place %d is not in [0, %d)", index, MR_MAX_MEMBERS);
     place = &domain->members[index];
-    if (atomic_load_explicit(&place->place, memory_order_acquire) != MR_PLACE_TAKEN)
+    if (!mr_place_taken(domain, (uint32_t)index))
         return mr_fail(ENOENT, "place %d is free", index);
     *info = (mr_member_info){
         .index = index,

@@ -138,8 +138,7 @@ void mr_queue_sleep(mr_domain *domain, uint32_t number, unsigned member, int tim
 
     atomic_fetch_or_explicit(&queue->doorbell.sleepers, bit, memory_order_acq_rel);
     atomic_thread_fence(memory_order_seq_cst); /* D2 */
-    if (!has_something(domain, number) &&
-        atomic_load_explicit(&domain->header->phase, memory_order_relaxed) < MR_PHASE_STOP)
+    if (!has_something(domain, number) && mr_domain_phase(domain) < MR_PHASE_STOP)
         sem_clockwait(&queue->doorbell.semaphore, CLOCK_MONOTONIC, &until);
     atomic_fetch_and_explicit(&queue->doorbell.sleepers, ~bit, memory_order_acq_rel);
 }

@@ -239,8 +239,8 @@ void mr_request_fill(mr_domain *domain, mr_slot *slot, const mr_request *request
         &slot->cancel,
         mr_cancel_make(mr_state_unpack(mr_slot_load(slot)).generation, MR_CANCEL_NONE),
         memory_order_relaxed);
-    atomic_store_explicit(&slot->emitted_tokens, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->emitted_bytes, 0, memory_order_relaxed);
+    mr_marks_store(slot, 0, 0);
     atomic_store_explicit(&slot->emitted_final, 0, memory_order_relaxed);
     start_cursors(domain, slot, request);
+    slot->seal = mr_seal_make(slot, p);
 }

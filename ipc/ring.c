@@ -206,3 +206,80 @@ int mr_ring_check(const mr_ring *ring, mr_entries entries)
     }
     return 0;
 }
+
+/* ---- mending ---- */
+
+static uint64_t cycle_of(mr_entries entries, uint64_t i)
+{
+    return atomic_load_explicit(&entries.at[i], memory_order_acquire) >> CYCLE_SHIFT;
+}
+
+/* How many entries are of this cycle or the next. */
+static uint64_t supporters(mr_entries entries, uint64_t cycle)
+{
+    uint64_t count = 0;
+
+    for (uint64_t i = 0; i <= entries.mask; i++)
+        count += cycle_of(entries, i) == cycle || cycle_of(entries, i) == cycle + 1;
+    return count;
+}
+
+/* The cycle that the head is in: that of the most entries, those before the head being one ahead.
+ * Candidates are the cycles at three places, and each one's predecessor. */
+static uint64_t true_cycle(mr_entries entries)
+{
+    const uint64_t places[] = {0, entries.mask / 2, entries.mask};
+    uint64_t best = 0, most = 0;
+
+    for (size_t i = 0; i < 6; i++) {
+        uint64_t cycle = cycle_of(entries, places[i / 2]) - i % 2;
+        uint64_t count = supporters(entries, cycle & (UINT64_MAX >> CYCLE_SHIFT));
+
+        if (count > most) {
+            most = count;
+            best = cycle & (UINT64_MAX >> CYCLE_SHIFT);
+        }
+    }
+    return best;
+}
+
+/* Is the entry of this cycle or the next, and not waiting to be filled? */
+static bool is_used(uint64_t entry, uint64_t cycle)
+{
+    return entry >> CYCLE_SHIFT == cycle + 1 || (entry >> CYCLE_SHIFT == cycle && entry & FULL_BIT);
+}
+
+/* Behind the last used entry all wait to be filled; before it none does. */
+static uint64_t used_end(mr_entries entries, uint64_t cycle)
+{
+    uint64_t end = entries.mask + 1;
+
+    while (end && !is_used(atomic_load_explicit(&entries.at[end - 1], memory_order_acquire), cycle))
+        end--;
+    return end;
+}
+
+/*
+ * An entry of an impossible cycle, or one that waits to be filled before others that were, becomes
+ * {cycle + 1, empty}: behind the head it is what it must be, and before the tail it looks as if it
+ * had been popped. Behind the tail it becomes {cycle, empty}. Head and tail are hints, and whoever
+ * reads them walks on by himself: so both may be set to the beginning of the lap by a plain store,
+ * also while others push and pop. What they do meanwhile may leave the ring wrong once more; the
+ * caller raises `rescan` and looks again.
+ */
+void mr_ring_mend(mr_ring *ring, mr_entries entries)
+{
+    uint64_t cycle = true_cycle(entries), end = used_end(entries, cycle);
+    uint64_t position = cycle * (entries.mask + 1);
+
+    for (uint64_t i = 0; i <= entries.mask; i++) {
+        uint64_t entry = atomic_load_explicit(&entries.at[i], memory_order_acquire);
+        uint64_t wanted = entry_of(i < end ? cycle + 1 : cycle, 0, 0);
+
+        if (!is_used(entry, cycle) && entry != wanted)
+            atomic_compare_exchange_strong_explicit(&entries.at[i], &entry, wanted,
+                                                    memory_order_acq_rel, memory_order_relaxed);
+    }
+    atomic_store_explicit(&ring->head, position, memory_order_release);
+    atomic_store_explicit(&ring->tail, position, memory_order_release);
+}

@@ -29,6 +29,10 @@ int mr_ring_pop(mr_ring *ring, mr_entries entries, uint32_t *value);
 /* mr_ring_empty - asked of the entry that the next pop would take */
 bool mr_ring_empty(const mr_ring *ring, mr_entries entries);
 
+/* mr_ring_mend - put head and entries right that don't fit the others, while the ring is in use;
+ * hints in them are lost */
+void mr_ring_mend(mr_ring *ring, mr_entries entries);
+
 /* mr_ring_entry - whether entry i is full, and then its value */
 bool mr_ring_entry(mr_entries entries, uint64_t i, uint32_t *value);
 

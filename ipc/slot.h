@@ -87,12 +87,14 @@ static inline uint64_t mr_cancel_make(uint32_t generation, uint32_t why)
     return (uint64_t)generation << 32 | why;
 }
 
-/* Why the slot's context of this generation is to end (enum mr_cancel). */
+/* Why the slot's context of this generation is to end (enum mr_cancel). No reason that is known is
+ * none: the word was overwritten. */
 static inline uint32_t mr_cancel_load(const mr_slot *slot, uint32_t generation)
 {
     uint64_t word = atomic_load_explicit(&slot->cancel, memory_order_relaxed);
 
-    return word >> 32 == generation ? (uint32_t)word : MR_CANCEL_NONE;
+    return word >> 32 == generation && (uint32_t)word <= MR_CANCEL_DEADLINE ? (uint32_t)word
+                                                                            : MR_CANCEL_NONE;
 }
 
 static inline mr_handle mr_handle_make(uint32_t index, uint32_t generation)
@@ -121,6 +123,40 @@ static inline bool mr_slot_is_final(const mr_slot *slot)
     return __builtin_popcountll(atomic_load_explicit(&slot->emitted_final, memory_order_acquire)) >
            32;
 }
+
+/* Is there a request in the slot that waits for its answer? */
+static inline bool mr_slot_is_unanswered(const mr_slot *slot)
+{
+    return atomic_load_explicit(&slot->ordinal, memory_order_acquire) && !mr_slot_is_final(slot);
+}
+
+/*
+ * A seal over what is constant while the slot holds a request: its parameters, ranges, record and
+ * choice. `params` is a private copy of the slot's. Each step is a bijection of the hash, so that
+ * one word that was overwritten always shows.
+ */
+static inline uint64_t mr_seal_word(uint64_t seal, uint64_t word)
+{
+    seal = (seal ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return seal << 29 | seal >> 35;
+}
+
+static inline uint64_t mr_seal_make(const mr_slot *slot, const mr_params *params)
+{
+    const unsigned char *at = (const unsigned char *)params;
+    uint64_t seal = mr_seal_word(slot->arena.offset, slot->arena.bytes), word;
+
+    seal = mr_seal_word(seal, atomic_load_explicit(&slot->ordinal, memory_order_relaxed));
+    seal = mr_seal_word(seal, atomic_load_explicit(&slot->input_end, memory_order_relaxed));
+    seal = mr_seal_word(seal, atomic_load_explicit(&slot->choice, memory_order_relaxed));
+    for (size_t i = 0; i < sizeof(*params); i += sizeof(word)) {
+        __builtin_memcpy(&word, at + i, sizeof(word));
+        seal = mr_seal_word(seal, word);
+    }
+    return seal;
+}
+
+_Static_assert(sizeof(mr_params) % 8 == 0, "parameters are whole words");
 
 /* A hint: the slot and the low bits of its generation. */
 static inline uint32_t mr_hint_make(uint32_t index, uint32_t generation)

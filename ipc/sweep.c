@@ -14,6 +14,7 @@
  *   5. All bells are rung, once a sleeper: wake-ups die too.
  *   6. The place is free again. Only now may a successor be started.
  */
+#include "ipc/sweep.h"
 #include "ipc/context.h"
 #include "ipc/error.h"
 #include "ipc/lease.h"
@@ -47,8 +48,7 @@ static bool was_at_work(uint64_t alone, uint32_t index, uint32_t generation)
     return !alone || alone == mr_handle_make(index, generation) + 1;
 }
 
-/* True when the context had used up its attempts. */
-static bool take_back(mr_domain *domain, uint32_t index, uint64_t held, uint64_t alone)
+bool mr_sweep_take_back(mr_domain *domain, uint32_t index, uint64_t held, uint64_t alone)
 {
     mr_state_parts state = mr_state_unpack(held);
     uint32_t attempts = state.attempts + was_at_work(alone, index, state.generation);
@@ -87,7 +87,7 @@ static unsigned take_back_all(mr_domain *domain, int member, unsigned *failed)
         if (state.state != MR_STATE_LEASED || state.owner != (uint32_t)member)
             continue;
         taken++;
-        *failed += take_back(domain, i, word, alone);
+        *failed += mr_sweep_take_back(domain, i, word, alone);
     }
     return taken;
 }
@@ -171,7 +171,7 @@ int mr_supervisor_sweep(mr_domain *domain, int member, unsigned *failed)
     if (member < 0 || member >= MR_MAX_MEMBERS)
         return mr_fail(EINVAL, "place %d is not in [0, %d)", member, MR_MAX_MEMBERS);
     place = &domain->members[member];
-    if (atomic_load_explicit(&place->place, memory_order_acquire) == MR_PLACE_FREE)
+    if (!mr_place_taken(domain, (uint32_t)member))
         return 0;
     taken = take_back_all(domain, member, &lost);
     lay_at_its_door(domain, place->role);
@@ -193,7 +193,7 @@ int mr_supervisor_sweep_all(mr_domain *domain)
     for (int i = 0; i < MR_MAX_MEMBERS; i++) {
         const mr_place_record *place = &domain->members[i];
 
-        if (atomic_load_explicit(&place->place, memory_order_acquire) == MR_PLACE_FREE)
+        if (!mr_place_taken(domain, (uint32_t)i))
             continue;
         if (place->start_time && mr_process_start_time(place->pid) == place->start_time)
             return mr_fail(EBUSY,
@@ -209,66 +209,4 @@ int mr_supervisor_sweep_all(mr_domain *domain)
     }
     hint_all(domain);
     return taken;
-}
-
-/* ---- looking for what should not be ---- */
-
-static bool is_leased_to_nobody(const mr_domain *domain, mr_state_parts state)
-{
-    return state.state == MR_STATE_LEASED &&
-           (state.owner >= MR_MAX_MEMBERS ||
-            atomic_load_explicit(&domain->members[state.owner].place, memory_order_acquire) !=
-                MR_PLACE_TAKEN);
-}
-
-/* Nobody would ever look at such a slot again, and the run would wait for it for ever. */
-static bool is_no_state(const mr_domain *domain, mr_state_parts state)
-{
-    return state.state >= MR_STATE_COUNT ||
-           ((state.state == MR_STATE_READY || state.state == MR_STATE_LEASED) &&
-            state.stage >= domain->stage_count);
-}
-
-/* Hints behind a head or a tail that was spoiled are seen by nobody: let the consumers look at the
- * slots. Where the ring is just being used this may be for nothing, and costs one look. */
-static void mind_rings(mr_domain *domain)
-{
-    for (uint32_t i = 0; i < MR_QUEUES; i++)
-        if (mr_ring_check(&domain->queues[i].ring, domain->entries[i])) {
-            mr_queue_rescan_raise(domain, i);
-            mr_queue_ring_all(domain, i);
-        }
-}
-
-/* One that was answered, or never used, is free again; any other is answered with an error. */
-static void mend(mr_domain *domain, uint32_t index, uint64_t word, mr_state_parts state)
-{
-    mr_slot *slot = &domain->slots[index];
-    mr_state_parts free_again = {.generation = (state.generation + 1) & MR_GENERATION_MASK,
-                                 .state = MR_STATE_FREE};
-
-    if (atomic_load_explicit(&slot->ordinal, memory_order_relaxed) && !mr_slot_is_final(slot))
-        mr_lease_fail(domain, index, word, "the request's state word was overwritten");
-    else if (mr_slot_change(slot, word, free_again))
-        mr_queue_push(domain, MR_QUEUE_FREE, index, free_again.generation);
-}
-
-int mr_supervisor_audit(mr_domain *domain)
-{
-    int mended = 0;
-
-    for (uint32_t i = 0; i < domain->slot_count; i++) {
-        uint64_t word = mr_slot_load(&domain->slots[i]);
-        mr_state_parts state = mr_state_unpack(word);
-
-        if (is_no_state(domain, state))
-            mend(domain, i, word, state);
-        else if (is_leased_to_nobody(domain, state))
-            take_back(domain, i, word, 0);
-        else
-            continue;
-        mended++;
-    }
-    mind_rings(domain);
-    return mended;
 }

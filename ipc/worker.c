@@ -19,6 +19,7 @@
 #include "ipc/queue.h"
 #include "ipc/slot.h"
 #include "ipc/stats.h"
+#include "ipc/sweep.h"
 #include <errno.h>
 #include <millrace/worker.h>
 #include <stddef.h>
@@ -31,7 +32,8 @@ enum {
     LOOK_FOR_DROPPED = 64, /* claims between two looks at `rescan` in a ring that is never empty */
     AHEAD = 4,             /* places in a batch: about as many misses as overlap */
     OPTIONS_MAX = 4096,    /* bytes of options, of any version to come */
-    LOOK_NS = 50000000     /* between two looks after the supervisor */
+    LOOK_NS = 50000000,    /* between two looks after the supervisor */
+    AUDIT_NS = 1000000000  /* between two looks for leases of ours that we don't hold */
 };
 
 struct mr_worker {
@@ -53,6 +55,7 @@ struct mr_worker {
     uint64_t now;         /* boot time, of the present call of mr_worker_batch() */
     uint64_t step_begun;  /* of the step that its caller is in; 0: none */
     uint64_t step_time;   /* of the last one that ended, not recorded yet; 0: none */
+    uint64_t next_audit;  /* when its leases are looked through again, boot time */
     unsigned claims;
     mr_context **held;
     mr_context *contexts; /* storage, `capacity` of them; free ones have no slot */
@@ -230,8 +233,8 @@ static bool kind_lives(const mr_domain *domain, uint32_t begun_by)
     for (int i = 0; i < MR_MAX_MEMBERS; i++) {
         const mr_place_record *place = &domain->members[i];
 
-        if (atomic_load_explicit(&place->place, memory_order_acquire) == MR_PLACE_TAKEN &&
-            place->role == MR_ROLE_WORKER && mr_begun_by(place->fingerprint) == begun_by)
+        if (mr_place_taken(domain, (uint32_t)i) && place->role == MR_ROLE_WORKER &&
+            mr_begun_by(place->fingerprint) == begun_by)
             return true;
     }
     return false;
@@ -324,8 +327,9 @@ static int claim(mr_worker *worker, uint32_t index, const uint32_t *hint)
     mr_context *context;
     int rc;
 
+    /* READY with a request that was answered: the word was overwritten, the arrays are another's */
     if (state.state != MR_STATE_READY || state.stage != worker->member->stage ||
-        (hint && !mr_hint_fits(*hint, index, state.generation)))
+        !mr_slot_is_unanswered(slot) || (hint && !mr_hint_fits(*hint, index, state.generation)))
         return -EAGAIN;
     if (is_for_others(worker, state))
         return -EBUSY;
@@ -478,6 +482,61 @@ static void end_step(mr_worker *worker)
     worker->step_begun = 0;
 }
 
+/* ---- leases that don't fit what is held ---- */
+
+static void let_go(mr_worker *worker, mr_context *context)
+{
+    for (uint32_t i = 0; i < worker->count; i++)
+        if (worker->held[i] == context) {
+            memmove(&worker->held[i], &worker->held[i + 1],
+                    (worker->count - i - 1) * sizeof(*worker->held));
+            worker->count--;
+            look_ahead(worker, i > AHEAD ? i - AHEAD : 0);
+            break;
+        }
+    worker->tokens -= tokens_needed(worker, context);
+    worker->full = false;
+    context->slot = NULL;
+    context->worker = NULL;
+    update_gauges(worker);
+}
+
+static bool is_held(const mr_worker *worker, const mr_slot *slot)
+{
+    for (uint32_t i = 0; i < worker->count; i++)
+        if (worker->held[i]->slot == slot)
+            return true;
+    return false;
+}
+
+/* Ours by the state word, but not held: the word was overwritten. Only we can tell, so it is for us
+ * to give it back. */
+static void give_unknown_back(mr_worker *worker)
+{
+    mr_domain *domain = worker->domain;
+
+    for (uint32_t i = 0; i < domain->slot_count; i++) {
+        uint64_t word = mr_slot_load(&domain->slots[i]);
+        mr_state_parts state = mr_state_unpack(word);
+
+        if (state.state == MR_STATE_LEASED && state.owner == (uint32_t)worker->member->index &&
+            !is_held(worker, &domain->slots[i]))
+            mr_sweep_take_back(domain, i, word, 0);
+    }
+}
+
+/* What is held, but no longer ours by the state word, was taken away or overwritten. */
+static void drop_lost(mr_worker *worker)
+{
+    for (uint32_t i = worker->count; i-- > 0;)
+        if (mr_slot_load(worker->held[i]->slot) != worker->held[i]->state)
+            let_go(worker, worker->held[i]);
+    if (worker->now >= worker->next_audit) {
+        worker->next_audit = worker->now + AUDIT_NS;
+        give_unknown_back(worker);
+    }
+}
+
 static int begin_step(mr_worker *worker, int contexts)
 {
     mr_place_record *place = worker->member->place;
@@ -551,6 +610,7 @@ int mr_worker_batch(mr_worker *worker, mr_context **batch, int timeout)
             return mr_fail(ESHUTDOWN, "domain '%s' ends", worker->domain->info.name);
         if (atomic_load_explicit(&worker->member->place->leave, memory_order_relaxed))
             return leave_in_order(worker);
+        drop_lost(worker);
         if (!worker->count)
             worker->full = false;
         claim_what_fits(worker);
@@ -591,23 +651,6 @@ static int check_held(const mr_worker *worker, const mr_context *context)
     return 0;
 }
 
-static void let_go(mr_worker *worker, mr_context *context)
-{
-    for (uint32_t i = 0; i < worker->count; i++)
-        if (worker->held[i] == context) {
-            memmove(&worker->held[i], &worker->held[i + 1],
-                    (worker->count - i - 1) * sizeof(*worker->held));
-            worker->count--;
-            look_ahead(worker, i > AHEAD ? i - AHEAD : 0);
-            break;
-        }
-    worker->tokens -= tokens_needed(worker, context);
-    worker->full = false;
-    context->slot = NULL;
-    context->worker = NULL;
-    update_gauges(worker);
-}
-
 static int lost(mr_worker *worker, mr_context *context, int rc)
 {
     let_go(worker, context);
@@ -643,6 +686,8 @@ int mr_worker_put_back(mr_worker *worker, mr_context *context)
 
     if (rc)
         return rc;
+    if (mr_slot_load(context->slot) != context->state)
+        return lost(worker, context, -ESTALE);
     if (!mr_context_text(context)) {
         mr_context_forget(context);
     } else {
@@ -664,6 +709,8 @@ int mr_worker_fail(mr_worker *worker, mr_context *context, const char *why)
 
     if (rc)
         return rc;
+    if (mr_slot_load(context->slot) != context->state)
+        return lost(worker, context, -ESTALE);
     return lost(
         worker, context,
         mr_lease_fail(worker->domain, mr_handle_index(context->handle), context->state, why));

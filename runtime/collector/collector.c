@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HINTS_AT_ONCE = 64, SLOT_MASK = 0x7fff, WAIT_MS = 1000 };
+enum { HINTS_AT_ONCE = 64, SLOT_MASK = 0x7fff, WAIT_MS = 1000, LONELY_MS = 4000 };
 
 /* What the stats are told of a request once its record is committed. */
 struct answered {
@@ -68,6 +68,8 @@ static uint64_t boot_time(void)
     clock_gettime(CLOCK_BOOTTIME, &time);
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
+
+static const char spoilt[] = "its context in shared memory was spoilt";
 
 static mr_bytes bytes_of(const char *text)
 {
@@ -198,6 +200,14 @@ static bool is_ended(const struct collector *collector, const mr_view *view)
            !followed_of(collector, view->handle)->text.stopped;
 }
 
+/* is_cut - whether it was stopped, but neither by a stop string nor with its whole request: the
+ * word that says so was overwritten */
+static bool is_cut(const struct collector *collector, const mr_view *view)
+{
+    return view->kind == MR_KIND_TEXT && view->done && view->status == MR_ACTIVE &&
+           view->cancel == MR_CANCEL_STOPPED && !followed_of(collector, view->handle)->text.stopped;
+}
+
 /* has_text - whether its tokens are the answer's text */
 static bool has_text(const mr_view *view)
 {
@@ -236,7 +246,6 @@ static int follow(struct collector *collector, const mr_view *view)
  */
 static int see(struct collector *collector, mr_handle handle, mr_view *view)
 {
-    static const char failure[] = "its context in shared memory was spoilt";
     int error;
     *view = (mr_view){.handle = handle}; /* what stays of it if nothing can be told */
     error = mr_emission_view(collector->emission, handle, view);
@@ -244,7 +253,7 @@ static int see(struct collector *collector, mr_handle handle, mr_view *view)
         return error;
     log_error("a request can't be answered: %s", mr_error());
     view->failed = 1;
-    view->failure = bytes_of(failure);
+    view->failure = bytes_of(spoilt);
     view->tokens.count = 0;
     if (!view->done)
         mr_emission_stop(collector->emission, handle);
@@ -253,19 +262,26 @@ static int see(struct collector *collector, mr_handle handle, mr_view *view)
 
 /* ---- the answer of a request ---- */
 
-/* see_all - snapshots of all choices of a request into collector->views; false while one of them
- * isn't done */
-static bool see_all(struct collector *collector, const mr_view *one, unsigned choices)
+/* see_all - snapshots of all choices of a request into collector->views; 0, -EAGAIN while one of
+ * them isn't done, -ENOENT when one is no longer to be found */
+static int see_all(struct collector *collector, const mr_view *one, unsigned choices)
 {
     collector->views[0] = *one;
     for (unsigned i = 0; i < choices && choices > 1; i++) {
         mr_view *view = &collector->views[i];
         mr_handle handle;
-        if (mr_emission_choice(collector->emission, one->handle, i, &handle) < 0 ||
-            see(collector, handle, view) < 0 || !view->done)
-            return false;
+        int error = mr_emission_choice(collector->emission, one->handle, i, &handle);
+        if (error == -ENOENT)
+            return error;
+        if (error < 0)
+            return -EAGAIN;
+        followed_use(followed_of(collector, handle), handle);
+        if (followed_of(collector, handle)->final) /* by itself, being spoilt */
+            return -ENOENT;
+        if (see(collector, handle, view) < 0 || !view->done)
+            return -EAGAIN;
     }
-    return true;
+    return 0;
 }
 
 /* has_poison - whether one of the choices in collector->views must not be looked into */
@@ -305,6 +321,12 @@ static bool trouble_of(const struct collector *collector, unsigned choices, mr_b
             return true;
         }
     }
+    for (unsigned i = 0; i < choices; i++)
+        if (is_cut(collector, &collector->views[i])) {
+            *code = bytes_of("worker_failed");
+            *message = bytes_of(spoilt);
+            return true;
+        }
     return false;
 }
 
@@ -393,13 +415,43 @@ static unsigned choices_of(const mr_view *view)
     return view->choices < MR_MAX_CHOICES ? view->choices : MR_MAX_CHOICES;
 }
 
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/*
+ * end_lonely - of a request of which another choice is no longer to be found
+ *
+ * If that one's state word was overwritten the supervisor's audit finds it within two seconds, and
+ * the request is answered as failed. If its record was, it has been answered by itself, with an
+ * error: then nothing more is to be said, and this slot is given back.
+ */
+static int end_lonely(struct collector *collector, const mr_view *view)
+{
+    struct followed *followed = followed_of(collector, view->handle);
+    int error;
+    if (followed->lonely == 0)
+        followed->lonely = now_ms();
+    if (now_ms() - followed->lonely < LONELY_MS)
+        return 0; /* the audit has it looked at again, each second */
+    error = make_room(collector, 1);
+    if (error == 0)
+        put_final(collector, view);
+    return error;
+}
+
 /* answer - the final record of the request that the context belongs to, once all of it is done */
 static int answer(struct collector *collector, const mr_view *view)
 {
     unsigned choices = choices_of(view);
     uint64_t tokens;
-    int error;
-    if (!see_all(collector, view, choices))
+    int error = see_all(collector, view, choices);
+    if (error == -ENOENT)
+        return end_lonely(collector, view);
+    if (error < 0)
         return 0;
     error = make_room(collector, choices);
     tokens = collector->tokens;

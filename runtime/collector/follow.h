@@ -14,10 +14,12 @@ struct followed {
     mr_handle handle; /* whose; another one makes the rest void */
     bool known;       /* `stream` and `wanted` are set */
     bool stream;
-    bool wanted;      /* its text is needed before the end */
-    bool begun;       /* `text` is in use */
-    bool told;        /* its worker knows that a stop string was found */
-    bool final;       /* its final record is in the batch that is made now */
+    bool wanted; /* its text is needed before the end */
+    bool begun;  /* `text` is in use */
+    bool told;   /* its worker knows that a stop string was found */
+    uint64_t
+        lonely; /* since when another choice of its request is missed, milliseconds; 0: none is */
+    bool final; /* its final record is in the batch that is made now */
     unsigned part;    /* its place in that batch, plus one; 0: none */
     uint64_t seen;    /* generated tokens that were there at the last look, */
     uint64_t seen_at; /* and when that was: for the stats */

@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { LOCK_WAIT_MS = 2000 };
+
 static bool is_standard(const char *path)
 {
     return path == NULL || strcmp(path, "-") == 0;
@@ -173,11 +175,15 @@ static int open_for_writing(struct run_output *output, const char *path)
     return -errno;
 }
 
-/* Two runs that write into one file would spoil each other's answers. */
+/* Two runs that write into one file would spoil each other's answers. The lock of one that was just
+ * killed may stay for a moment: the kernel takes its io_uring down after its end. */
 static int lock_file(const struct run_output *output, const char *path)
 {
-    if (flock(output->fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
-        return 0;
+    for (int waited = 0; waited < LOCK_WAIT_MS; waited += 10) {
+        if (flock(output->fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+            return 0;
+        usleep(10000);
+    }
     log_error("the output '%s' is being written by another run", path);
     return -EBUSY;
 }

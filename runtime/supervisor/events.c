@@ -184,13 +184,21 @@ static void look_for_trouble(struct supervisor *run)
     stuck_look(&run->stuck, &run->group, run->domain, run->control, run->stuck_after);
 }
 
+/* A request whose state word was overwritten counts as none until the audit finds it; what may be a
+ * moment's state is found by the second look. */
+static bool nothing_is_lost(struct supervisor *run)
+{
+    return mr_supervisor_audit(run->domain) <= 0 && mr_supervisor_audit(run->domain) <= 0;
+}
+
 /* Only then may the collector leave: a successor of one that is killed while a slow reader takes
  * the last answers is started as at any other time. */
-static bool all_is_sent(const struct supervisor *run)
+static bool all_is_sent(struct supervisor *run)
 {
     mr_domain_progress progress;
     mr_domain_get_progress(run->domain, &progress);
-    return progress.unfinished == 0 && run_output_sent(&run->output, progress.output_length);
+    return progress.unfinished == 0 && run_output_sent(&run->output, progress.output_length) &&
+           nothing_is_lost(run);
 }
 
 static void look_around(struct supervisor *run)

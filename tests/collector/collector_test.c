@@ -332,8 +332,10 @@ static void spoil(struct mill *mill, uint64_t ordinal)
 {
     for (uint32_t i = 0; i < mill->domain->slot_count; i++) {
         mr_slot *slot = &mill->domain->slots[i];
-        for (int copy = 0; copy < 2 && atomic_load(&slot->ordinal) == ordinal; copy++)
+        for (int copy = 0; copy < 2 && atomic_load(&slot->ordinal) == ordinal; copy++) {
             atomic_store(&slot->glance[copy][MR_GLANCE_LENGTH], INT64_MAX);
+            atomic_store(&slot->cursors[copy][MR_CURSOR_LENGTH], INT64_MAX);
+        }
     }
 }
 

@@ -5,6 +5,7 @@
  * for the hints, one that nobody works in.
  */
 #include "ipc/control.h"
+#include "ipc/cursors.h"
 #include "ipc/member.h"
 #include "tests/ipc/support.h"
 #include <errno.h>
@@ -276,34 +277,49 @@ END_TEST
 
 START_TEST(a_request_that_was_overwritten_is_found)
 {
+    const mr_range id = ready->params.request_id;
+
     ready->params.request_id.offset = 8;
     is_found_in(ready, "array 5 lies outside of its range");
-    ready->params.request_id = ready->params.reply;
+    ready->params.request_id = id;
     ready->arena.offset += 1 << 30;
     is_found_in(ready, "outside of the arena");
     ready->arena.offset -= 1 << 30;
     ready->params.kind = 60;
     is_found_in(ready, "kind 60");
     ready->params.kind = MR_KIND_TEXT;
+    ready->params.sampling.seed++;
+    is_found_in(ready, "its request was overwritten");
+    ready->params.sampling.seed--;
     atomic_store(&ready->choice, UINT64_C(2) << 32);
-    is_found_in(ready, "choice 0 of 2");
+    is_found_in(ready, "its request was overwritten");
     atomic_store(&ready->choice, UINT64_C(1) << 32);
-    atomic_store(&ready->ordinal, 0);
-    is_found_in(ready, "a request of no record");
+    is_clean();
+    atomic_store(&ready->ordinal, 2);
+    is_found_in(ready, "its request was overwritten");
 }
 END_TEST
 
 START_TEST(cursors_and_marks_that_cannot_be_are_found)
 {
+    mr_word *glance;
+
     set_cursor(leased, MR_CURSOR_END, 70);
     is_found_in(leased, "end of the active tokens");
     set_cursor(leased, MR_CURSOR_END, 3);
     set_cursor(leased, MR_CURSOR_LAST, 77);
-    is_found_in(leased, "what the collector sees");
+    is_found_in(leased, "its cursors were overwritten");
     set_cursor(leased, MR_CURSOR_LAST, 13);
-    atomic_store(&leased->emitted_tokens, 5);
+    glance = &leased->glance[atomic_load(&leased->sequence) & 1][MR_GLANCE_LENGTH];
+    atomic_store(glance, 4);
+    is_found_in(leased, "what the collector sees (4 tokens)");
+    atomic_store(glance, 3);
+    mr_marks_store(leased, 5, 9);
     is_found_in(leased, "5 tokens were emitted, but 0 were generated");
-    atomic_store(&leased->emitted_tokens, 0);
+    mr_marks_store(leased, 0, 0);
+    atomic_store(&leased->emitted_bytes, 1);
+    is_found_in(leased, "what was emitted of it was overwritten");
+    atomic_store(&leased->emitted_bytes, 0);
     atomic_store(&leased->emitted_final, MR_FINAL);
     is_found_in(leased, "answered already");
     atomic_store(&leased->emitted_final, 1 << 5); /* a bit alone says nothing */

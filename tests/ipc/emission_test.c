@@ -194,7 +194,7 @@ START_TEST(choices_are_found_by_their_request)
         ck_assert_uint_eq(view.sampling->choice, c);
         ck_assert_uint_eq(view.choices, 3);
     }
-    ck_assert_int_eq(mr_emission_choice(emission, handle, 3, &other), -EAGAIN);
+    ck_assert_int_eq(mr_emission_choice(emission, handle, 3, &other), -ENOENT); /* taken in whole */
     ck_assert_int_eq(mr_emission_choice(emission, handle + (1 << 20), 0, &other), -ESTALE);
 }
 END_TEST
@@ -402,6 +402,11 @@ START_TEST(corruption_is_refused)
     ck_assert_int_eq(mr_emission_view(emission, handle, &view), -EBADMSG);
     slot->params.json_schema = (mr_range){0};
     atomic_store(&slot->glance[0][MR_GLANCE_LENGTH], 1 << 20);
+    ck_assert_int_eq(mr_emission_view(emission, handle, &view), 0); /* the cursors tell */
+    ck_assert_uint_eq(view.tokens.count, 3);
+    atomic_store(&slot->cursors[0][MR_CURSOR_LENGTH], 1 << 20);
+    ck_assert_int_eq(mr_emission_view(emission, handle, &view), -EAGAIN); /* the next commit will */
+    atomic_store(&slot->emitted_bytes, 7);
     ck_assert_int_eq(mr_emission_view(emission, handle, &view), -EBADMSG);
     atomic_store(&domain->header->journal[0][MR_JOURNAL_COUNT], 9999);
     ck_assert_int_eq(mr_emission_open(&second, collector, &suspect, &deaths), -EBADMSG);

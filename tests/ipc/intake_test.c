@@ -310,10 +310,23 @@ START_TEST(a_spoiled_range_frees_nothing_of_another)
     first = &domain->slots[slot_of(1, 0)];
     freed = first->arena.offset;
     first->arena = domain->slots[slot_of(2, 0)].arena;
-    put_state(slot_of(1, 0), MR_STATE_FREE); /* answered */
+    atomic_store(&first->emitted_final, MR_FINAL); /* answered */
+    put_state(slot_of(1, 0), MR_STATE_FREE);
     mr_queue_rescan_raise(domain, MR_QUEUE_FREE);
     admit(5);
     ck_assert_uint_eq(domain->slots[slot_of(5, 0)].arena.offset, freed);
+}
+END_TEST
+
+START_TEST(a_slot_freed_without_an_answer_is_not_used_again)
+{
+    for (uint64_t i = 1; i <= domain->slot_count; i++)
+        admit(i);
+    put_state(slot_of(1, 0), MR_STATE_FREE); /* its word was overwritten */
+    mr_queue_rescan_raise(domain, MR_QUEUE_FREE);
+    ck_assert_int_eq(mr_intake_wait(intake, 0), -ETIMEDOUT);
+    ck_assert_int_eq(mr_supervisor_audit(domain), 1);
+    ck_assert_uint_eq(support_state(domain, slot_of(1, 0)), MR_STATE_DONE);
 }
 END_TEST
 
@@ -449,6 +462,7 @@ int main(void)
     tcase_add_test(tests, deaths_at_one_record_are_counted);
     tcase_add_test(tests, a_record_with_missing_choices_is_never_too_deadly);
     tcase_add_test(tests, a_spoiled_range_frees_nothing_of_another);
+    tcase_add_test(tests, a_slot_freed_without_an_answer_is_not_used_again);
     tcase_add_test(tests, ids_are_remembered_across_tokenizers);
     tcase_add_test(tests, overlapping_ranges_are_refused);
     tcase_add_test(arenas, an_empty_arena_is_one_range_again);

@@ -4,9 +4,9 @@
  *
  * What it shares with the original is in the golden vectors.
  */
+#include "ipc/cursors.h"
 #include "ipc/slot.h"
 #include "ipc/text.h"
-#include "ipc/twin.h"
 #include "tests/ipc/fixture.h"
 #include <check.h>
 #include <errno.h>
@@ -54,9 +54,9 @@ static void end(void)
 static int64_t committed(enum mr_cursor cursor)
 {
     int64_t words[MR_CURSOR_WORDS];
+    uint64_t sequence;
 
-    mr_twin_read(&context->slot->sequence, context->slot->cursors[0], MR_CURSOR_WORDS, words,
-                 MR_CURSOR_WORDS);
+    ck_assert(mr_cursors_read(context->slot, words, &sequence));
     return words[cursor];
 }
 

@@ -102,12 +102,13 @@ int mr_emission_fd(const mr_emission *emission);
 int mr_emission_arm(mr_emission *emission);
 
 /* mr_emission_view - look at a context; -ESTALE if the handle's time is over, -EAGAIN if it isn't
- * accepted yet, -EBADMSG if it is corrupt (then `handle` and `done` are right all the same).
- * Remembers it as the one at work, for mr_emission_open()'s `suspect`. */
+ * accepted yet, -EBADMSG if it is corrupt (then `handle` and `done` are right all the same, `reply`
+ * and `ordinal` what is left of them). Remembers it as the one at work, for mr_emission_open()'s
+ * `suspect`. */
 int mr_emission_view(mr_emission *emission, mr_handle handle, mr_view *view);
 
 /* mr_emission_choice - handle of choice `choice` of the same request; -ESTALE, -EAGAIN (not made
- * yet) */
+ * yet), -ENOENT (it was made, and its slot was overwritten since) */
 int mr_emission_choice(mr_emission *emission, mr_handle of, uint32_t choice, mr_handle *handle);
 
 /* mr_emission_logprobs - the record of the token at index `position`, as of the last view

@@ -119,8 +119,14 @@ int mr_supervisor_sweep(mr_domain *domain, int member, unsigned *failed);
  * record is still alive (mr_error() names the pid) */
 int mr_supervisor_sweep_all(mr_domain *domain);
 
-/* mr_supervisor_audit - look through all slots for what should not be (a lease without a holder, a
- * word that is no state) and mend it; returns how many. Each second is often enough. */
+/*
+ * mr_supervisor_audit - look through all slots and queues for what should not be, and mend it
+ *
+ * A lease of nobody, a word that is no state, a request that was freed without an answer, a ring
+ * whose entries don't fit: what an overwritten word leaves. Some is only known to be wrong when it
+ * is still so at the next call, so each second is often enough. Also gives what waits without a
+ * hint one. Returns how many requests were put back, failed or freed; -ENOMEM.
+ */
 int mr_supervisor_audit(mr_domain *domain);
 
 /*

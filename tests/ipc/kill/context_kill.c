@@ -2,8 +2,8 @@
  * context_kill.c - see context_kill.h
  */
 #include "tests/ipc/kill/context_kill.h"
+#include "ipc/cursors.h"
 #include "ipc/text.h"
-#include "ipc/twin.h"
 #include <millrace/array.h>
 #include <millrace/tts.h>
 #include <stdlib.h>
@@ -75,8 +75,7 @@ static void take_image(struct image *image, struct fixture *f)
     mr_slot *slot = reader.slot;
 
     memset(image, 0, sizeof(*image));
-    reader.sequence = mr_twin_read(&slot->sequence, slot->cursors[0], MR_CURSOR_WORDS, image->now,
-                                   MR_CURSOR_WORDS);
+    mr_cursors_read(slot, image->now, &reader.sequence);
     memcpy(reader.now, image->now, sizeof(reader.now));
     read_text(image, &reader);
     read_arrays(image, &reader);
