@@ -430,6 +430,15 @@ static bool glance_anew(const mr_slot *slot, mr_glance *glance)
     return glance->sound;
 }
 
+/* Where the records of log-probabilities end stands in the cursors alone. */
+static bool records_are_sound(const mr_slot *slot, const mr_view *view)
+{
+    int64_t now[MR_CURSOR_WORDS];
+    uint64_t sequence;
+
+    return !view->done || !view->want_log_probabilities || mr_cursors_read(slot, now, &sequence);
+}
+
 static int view_progress(const known_context *known, const mr_slot *slot, mr_view *view)
 {
     mr_glance glance = mr_glance_read(slot);
@@ -442,7 +451,7 @@ static int view_progress(const known_context *known, const mr_slot *slot, mr_vie
     view->failed = glance.failed;
     if (view->failed)
         view->failure = (mr_bytes){slot->failure, strnlen(slot->failure, sizeof(slot->failure))};
-    if (!glance.sound)
+    if (!glance.sound || !records_are_sound(slot, view))
         return mr_fail(EBADMSG, "slot %u is corrupt: its cursors were overwritten",
                        mr_handle_index(view->handle));
     if (view->kind == MR_KIND_REFUSAL)
