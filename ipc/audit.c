@@ -84,7 +84,7 @@ static bool is_wrong(const mr_domain *domain, uint32_t index, uint64_t word)
     case MR_STATE_READY: /* of no stage, or with nothing in it that anybody asked for */
         return state.stage >= domain->stage_count || !mr_slot_is_unanswered(slot);
     case MR_STATE_LEASED:
-        return is_leased_to_nobody(domain, state);
+        return is_leased_to_nobody(domain, state) || state.stage >= domain->stage_count;
     case MR_STATE_DONE:
         return !atomic_load_explicit(&slot->ordinal, memory_order_acquire);
     default:

@@ -385,6 +385,7 @@ END_TEST
 START_TEST(corruption_is_refused)
 {
     mr_handle handle, suspect;
+    mr_range before;
     mr_emission *second;
     unsigned deaths;
     mr_view view;
@@ -398,9 +399,10 @@ START_TEST(corruption_is_refused)
     ck_assert_uint_eq(view.handle, handle); /* enough to answer it with an error once it is done */
     ck_assert_uint_eq(view.done, 0);
     slot->params.choices = 1;
+    before = slot->params.json_schema;
     slot->params.json_schema = (mr_range){.offset = UINT64_MAX}; /* empty, but becomes an address */
     ck_assert_int_eq(mr_emission_view(emission, handle, &view), -EBADMSG);
-    slot->params.json_schema = (mr_range){0};
+    slot->params.json_schema = before;
     atomic_store(&slot->glance[0][MR_GLANCE_LENGTH], 1 << 20);
     ck_assert_int_eq(mr_emission_view(emission, handle, &view), 0); /* the cursors tell */
     ck_assert_uint_eq(view.tokens.count, 3);

@@ -3,6 +3,7 @@
  */
 #include "tests/ipc/kill/operations.h"
 #include "ipc/context.h"
+#include "ipc/cursors.h"
 #include "ipc/member.h"
 #include "ipc/queue.h"
 #include "ipc/ring.h"
@@ -181,6 +182,8 @@ static void suspect_and_fresh(struct world *world, enum world_who who)
 
 static void of_another_kind(struct world *world, enum world_who who)
 {
+    int64_t now[MR_CURSOR_WORDS];
+    uint64_t sequence;
     mr_slot *slot;
 
     hold_one(world, who);
@@ -189,8 +192,9 @@ static void of_another_kind(struct world *world, enum world_who who)
     world->may_fail |= UINT64_C(1) << world->mark;
     if (mr_worker_put_back(world->workers[who], world->held[who]))
         abort();
-    for (int copy = 0; copy < 2; copy++)
-        atomic_store(&slot->cursors[copy][MR_CURSOR_FINGERPRINT], 12345);
+    mr_cursors_read(slot, now, &sequence);
+    now[MR_CURSOR_FINGERPRINT] = 12345;
+    mr_cursors_write(slot, sequence, now, MR_CURSOR_WORDS);
 }
 
 /* ---- commits ---- */
