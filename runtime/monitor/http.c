@@ -337,13 +337,14 @@ static int watch_signals(void)
 int http_serve(const char *address, http_page page, void *self)
 {
     struct server *server = calloc(1, sizeof(*server));
+    int signals = watch_signals(); /* before it says that it listens: who reads that may end it */
     int listener = server != NULL ? open_listener(address) : -ENOMEM;
     if (listener < 0) {
+        close(signals);
         free(server);
         return listener;
     }
-    *server = (struct server){
-        .listener = listener, .signals = watch_signals(), .page = page, .self = self};
+    *server = (struct server){.listener = listener, .signals = signals, .page = page, .self = self};
     for (int i = 0; i < PLACES; i++)
         server->callers[i].fd = -1;
     run(server);

@@ -94,13 +94,14 @@ the_worker_of_the_overview_is_the_readme_s() {
 
 each_option_that_the_program_tells_of_is_in_its_page() {
     local verb option status=0
+    sed 's/\\-/-/g' "$top/docs/man/millrace.1" >"$work/page"
     for verb in $("$MILLRACE_BUILD/millrace" help | sed -n '/^verbs/,$s/^  \([a-z-]*\) .*/\1/p'); do
-        grep -qw "millrace $verb" "$top/docs/man/millrace.1" ||
-            { echo "millrace(1) doesn't name the verb $verb"; status=1; }
+        grep -qw "millrace $verb" "$work/page" ||
+            { echo "millrace(1) doesn't name the verb $verb" >&2; status=1; }
         "$MILLRACE_BUILD/millrace" "$verb" --help
     done >"$work/help" || status=1
     for option in $(grep -ohE -- '--[a-z-]+' "$work/help" | sort -u); do
-        sed 's/\\-/-/g' "$top/docs/man/millrace.1" | grep -qwF -- "$option" ||
+        grep -qwF -- "$option" "$work/page" ||
             { echo "millrace(1) doesn't name $option"; status=1; }
     done
     return $status

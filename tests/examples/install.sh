@@ -24,7 +24,7 @@ install_package() {
         { cat "$work/install.log"; fail "make install failed"; }
     lib=$(dirname "$(find "$work/root" -name libmillrace.a)")
     PKG_CONFIG_PATH=$lib/pkgconfig
-    sed -i "s|^prefix=|&$work/root|" "$lib/pkgconfig/millrace.pc"
+    PKG_CONFIG_SYSROOT_DIR=$work/root
     LD_LIBRARY_PATH=$lib
     extra=$(grep -oE -- '-fsanitize=[a-z,]+|--coverage' "$MILLRACE_BUILD/Makefile" | sort -u | tr '\n' ' ')
     LDFLAGS=$extra
@@ -32,7 +32,7 @@ install_package() {
     PKG_CONFIG=pkg-config
     [ -e "$lib/libmillrace.so" ] || PKG_CONFIG="pkg-config --static"
     installed=$(dirname "$(find "$work/root" -name millrace -type f -perm -u+x)")
-    export PKG_CONFIG_PATH LD_LIBRARY_PATH LDFLAGS CFLAGS PKG_CONFIG
+    export PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR LD_LIBRARY_PATH LDFLAGS CFLAGS PKG_CONFIG
 }
 
 # until_true SECONDS COMMAND... - waits until it succeeds
