@@ -159,8 +159,7 @@ static inline void mr_stats_record_at(struct mr_stats *stats, uint32_t at, uint3
     mr_stats_record_at(stats, MR_STATS_AT_##name, MR_STATS_LOW_##name, MR_STATS_BUCKETS_##name,    \
                        value, 1)
 
-/* mr_stats_init - describe the segment and publish it; the calling process gets the supervisor's
- * page */
+/* mr_stats_init - describe the segment and publish it */
 void mr_stats_init(mr_stats_segment *segment, const mr_domain_info *info);
 
 /* mr_stats_take_over - the supervisor's page goes to the calling process, its counters go on */

@@ -298,7 +298,7 @@ static void add_up(const mr_stats_view *view, uint64_t totals, uint64_t *values)
     memset(values, 0, view->info.values * sizeof(*values));
     add_page(view, view->info.pages + mr_totals_copy(totals), values);
     for (uint32_t i = 0; i < view->info.pages; i++)
-        if (i + 1 != mr_totals_void(totals) && is_taken(view, i))
+        if (i + 1 != mr_totals_void(totals)) /* one that nobody has is zero, or not folded yet */
             add_page(view, i, values);
 }
 

@@ -153,7 +153,7 @@ static void lay_at_its_door(mr_domain *domain, uint32_t role)
 
 /* ---- the sweep ---- */
 
-/* On the page of the dead, whose one writer is the supervisor. */
+/* On the supervisor's own page. */
 static void count_sweep(mr_domain *domain, unsigned taken, unsigned failed)
 {
     struct mr_stats *page = mr_stats_page(domain, MR_MAX_MEMBERS);

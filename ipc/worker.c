@@ -11,6 +11,9 @@
  * that is too large for the room left (`large`) is remembered: until another took it, room is made
  * for it before anything else is claimed, or small ones that come after it would keep it out for
  * ever.
+ *
+ * Kinds: what another arithmetic has begun is left to its workers (`left`): the hint goes back into
+ * the ring, and the bell rings for them.
  */
 #include "ipc/context.h"
 #include "ipc/error.h"
@@ -29,12 +32,21 @@
 #include <time.h>
 
 enum {
+    MISSED = 8,            /* kinds that may be missed at a time */
+    LEFT_AT_ONCE = 64,     /* hints that are passed on to others before a batch goes on */
     LOOK_FOR_DROPPED = 64, /* claims between two looks at `rescan` in a ring that is never empty */
     AHEAD = 4,             /* places in a batch: about as many misses as overlap */
     OPTIONS_MAX = 4096,    /* bytes of options, of any version to come */
     LOOK_NS = 50000000,    /* between two looks after the supervisor */
     AUDIT_NS = 1000000000  /* between two looks for leases of ours that we don't hold */
 };
+
+/* A kind (mr_begun_by()) of which no worker was found alive, and since when (boot time); 0: none.
+ */
+typedef struct missed_kind {
+    uint32_t kind;
+    uint64_t since;
+} missed_kind;
 
 struct mr_worker {
     mr_member *member;
@@ -49,13 +61,12 @@ struct mr_worker {
     uint64_t large_needs; /* tokens of it */
     bool may_suspect;     /* a suspect was claimed since none was found */
     bool left;            /* something was left to workers of the kind that began it */
-    uint32_t missed;      /* mr_begun_by() of a kind of which no worker was found alive */
-    uint64_t missed_at;   /* since when, boot time */
-    uint64_t next_look;   /* when the supervisor is looked after again, boot time */
-    uint64_t now;         /* boot time, of the present call of mr_worker_batch() */
-    uint64_t step_begun;  /* of the step that its caller is in; 0: none */
-    uint64_t step_time;   /* of the last one that ended, not recorded yet; 0: none */
-    uint64_t next_audit;  /* when its leases are looked through again, boot time */
+    missed_kind missed[MISSED];
+    uint64_t next_look;  /* when the supervisor is looked after again, boot time */
+    uint64_t now;        /* boot time, of the present call of mr_worker_batch() */
+    uint64_t step_begun; /* of the step that its caller is in; 0: none */
+    uint64_t step_time;  /* of the last one that ended, not recorded yet; 0: none */
+    uint64_t next_audit; /* when its leases are looked through again, boot time */
     unsigned claims;
     mr_context **held;
     mr_context *contexts; /* storage, `capacity` of them; free ones have no slot */
@@ -240,21 +251,38 @@ static bool kind_lives(const mr_domain *domain, uint32_t begun_by)
     return false;
 }
 
+/* What is known of a kind's absence; a new entry if there is none yet. Where more kinds are missed
+ * than there are entries, they share the last, and patience is longer. */
+static missed_kind *missed_of(mr_worker *worker, uint32_t begun_by)
+{
+    missed_kind *empty = NULL;
+
+    for (unsigned i = 0; i < MISSED; i++) {
+        if (worker->missed[i].kind == begun_by)
+            return &worker->missed[i];
+        if (!worker->missed[i].kind && !empty)
+            empty = &worker->missed[i];
+    }
+    if (!empty) {
+        empty = &worker->missed[MISSED - 1];
+        *empty = (missed_kind){0};
+    }
+    return empty;
+}
+
 /* Is nobody left for a while who could go on with it? One of its kind may have been killed and be
  * just starting again: to give up at once would fail what a moment of patience answers. */
 static bool is_given_up(mr_worker *worker, uint32_t begun_by)
 {
-    uint64_t now = mr_boottime_ns();
+    missed_kind *missed = missed_of(worker, begun_by);
 
     if (kind_lives(worker->domain, begun_by)) {
-        worker->missed = 0;
+        *missed = (missed_kind){0};
         return false;
     }
-    if (worker->missed != begun_by) {
-        worker->missed = begun_by;
-        worker->missed_at = now;
-    }
-    return now - worker->missed_at >= worker->domain->patience_ns;
+    if (!missed->kind)
+        *missed = (missed_kind){begun_by, mr_boottime_ns()};
+    return mr_boottime_ns() - missed->since >= worker->domain->patience_ns;
 }
 
 /* Whether a context just claimed may stay. 0, -EAGAIN (give it back), or it was failed: -ECANCELED.
@@ -409,8 +437,8 @@ static void turn_to_large(mr_worker *worker)
 
 static void claim_what_fits(mr_worker *worker)
 {
-    const uint32_t none = UINT32_MAX;
-    uint32_t index, hint, first_left = none;
+    uint32_t index, hint, first_left = UINT32_MAX;
+    unsigned left = 0, rounds = 0;
     int rc;
 
     worker->left = false;
@@ -427,9 +455,10 @@ static void claim_what_fits(mr_worker *worker)
         rc = claim(worker, index, &hint);
         if (rc == -EBUSY) {
             leave_to_others(worker, index, hint >> MR_INDEX_BITS);
-            if (index == first_left) /* once round */
+            first_left = left++ ? first_left : index;
+            rounds += index == first_left; /* a hint may be doubled: the second time says little */
+            if (rounds == 3 || left == LEFT_AT_ONCE)
                 return;
-            first_left = first_left == none ? index : first_left;
         } else if (rc) {
             mr_stats_add(worker->member->stats, MR_STAT_stale_hints, 1);
         }
@@ -559,16 +588,26 @@ static int left_until(int timeout, uint64_t end)
     return timeout < 0 ? MR_WAIT : now >= end ? 0 : (int)((end - now + 999999) / 1000000);
 }
 
+/* What is there is not for us: others have it first. */
+static void leave_it_for_a_moment(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+}
+
+/* Nothing is held: no step goes on, however long the next one is waited for. */
+static void be_idle(mr_worker *worker)
+{
+    record_step(worker);
+    atomic_store_explicit(&worker->member->place->step_begun, 0, memory_order_relaxed);
+}
+
 static void wait_for_work(mr_worker *worker, int timeout)
 {
     uint32_t queue = worker->member->stage;
 
-    record_step(worker);
-    atomic_store_explicit(&worker->member->place->step_begun, 0, memory_order_relaxed);
     mr_stats_add(worker->member->stats, MR_STAT_sleeps, 1);
-    if (worker->full ||
-        worker->left) { /* what is there is not for us: leave it to others for a moment */
-        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    if (worker->full || worker->left) {
+        leave_it_for_a_moment();
         return;
     }
     if (mr_queue_spin(worker->domain, queue))
@@ -616,6 +655,7 @@ int mr_worker_batch(mr_worker *worker, mr_context **batch, int timeout)
         claim_what_fits(worker);
         if (worker->count)
             return begin_step(worker, give(worker, batch));
+        be_idle(worker);
         left = left_until(timeout, end);
         if (!left)
             return 0;
@@ -630,8 +670,15 @@ int mr_worker_fd(const mr_worker *worker)
 
 int mr_worker_arm(mr_worker *worker)
 {
-    mr_queue_unwatch(worker->domain, worker->member->stage, (unsigned)worker->member->index);
-    return mr_queue_watch(worker->domain, worker->member->stage, (unsigned)worker->member->index);
+    uint32_t queue = worker->member->stage;
+    unsigned member = (unsigned)worker->member->index;
+
+    mr_queue_unwatch(worker->domain, queue, member);
+    if (!mr_queue_watch(worker->domain, queue, member))
+        return 0;
+    if (worker->full || worker->left)
+        leave_it_for_a_moment();
+    return 1;
 }
 
 void mr_worker_progress(mr_worker *worker)

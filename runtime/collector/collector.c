@@ -362,7 +362,8 @@ static int put_result(struct collector *collector, const struct reply *reply)
     struct media_error why;
     mr_context *context;
     int error = mr_emission_context(collector->emission, view->handle, &context);
-    if (error == 0 && view->cancel != MR_CANCEL_NONE && !mr_context_is_done(context)) {
+    if (error == 0 && view->cancel != MR_CANCEL_NONE &&
+        (!mr_context_is_done(context) || view->status == MR_CANCELLED)) {
         mr_bytes code, message;
         end_of(view, &code, &message);
         put_refusal(collector, reply, view->ordinal, code, message);

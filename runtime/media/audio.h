@@ -38,6 +38,9 @@ struct audio {
 int audio_decode(const void *bytes, size_t length, uint64_t max_samples, struct audio *audio,
                  struct media_error *error);
 
+/* audio_to_integer - a sample as one of 16 bits, as audio_encode_wav() has it */
+int audio_to_integer(float sample);
+
 /*
  * audio_encode_wav - mono samples to a WAV file of 16-bit integers
  *

@@ -39,7 +39,7 @@ static unsigned char *put_header(unsigned char *at, uint32_t data, unsigned rate
     return put(at, data, 4);
 }
 
-static int to_integer(float sample)
+int audio_to_integer(float sample)
 {
     float scaled = sample * 32768.0F;
     if (isnan(scaled))
@@ -66,6 +66,6 @@ int audio_encode_wav(const float *samples, size_t count, unsigned rate, struct m
     }
     at = put_header(wav->bytes, (uint32_t)(count * SAMPLE), rate);
     for (size_t i = 0; i < count; i++)
-        at = put(at, (uint32_t)to_integer(samples[i]), SAMPLE);
+        at = put(at, (uint32_t)audio_to_integer(samples[i]), SAMPLE);
     return 0;
 }

@@ -59,7 +59,7 @@ static int put(struct admission *admission, mr_request *wanted, const struct rep
         if ((result = wait_for_room(admission)) != ADMIT_DONE)
             break;
     }
-    if (result == ADMIT_DONE && how == mr_intake_admit)
+    if (result == ADMIT_DONE && how == mr_intake_admit && wanted->prompt_length > 0)
         mr_stats_record(stats, MR_HISTOGRAM_prompt_length, wanted->prompt_length, 1);
     free(bytes);
     return result;
@@ -192,12 +192,20 @@ static bool prepare_text(struct admission *admission, const struct request *requ
     return true;
 }
 
+/* Pixels of a request's images: what has no room in the arena is not decoded first. */
+static uint64_t pixels_for(const struct admission *admission)
+{
+    uint64_t room = admission->info.arena_bytes / (3 * sizeof(float));
+    return room < MATERIAL_MAX_PIXELS ? room : MATERIAL_MAX_PIXELS;
+}
+
 /* prepare_kind - what the kind has besides */
 static bool prepare_kind(struct admission *admission, const struct request *request,
                          mr_request *wanted, struct refusal *refusal)
 {
     struct material *material = &admission->material;
-    *material = (struct material){0};
+    *material =
+        (struct material){.member = admission->member, .pixels_left = pixels_for(admission)};
     switch (request->kind) {
     case MR_KIND_VISION:
         return material_vision(material, admission->model, request, wanted, refusal);

@@ -20,7 +20,7 @@
 
 enum {
     MATERIAL_MAX_FILE = 256 << 20,   /* bytes of an image or a sound as it comes */
-    MATERIAL_MAX_PIXELS = 32 << 20,  /* of an image */
+    MATERIAL_MAX_PIXELS = 32 << 20,  /* of all images of a request */
     MATERIAL_MAX_SAMPLES = 32 << 20, /* of an audio prompt */
     MATERIAL_PROMPT_TOKENS = 512,    /* of an image's prompt, at most */
     MATERIAL_SPEECH_RATE = 100       /* speech tokens a second, at most */
@@ -29,6 +29,8 @@ enum {
 enum { MATERIAL_OWNED = REQUEST_MAX_IMAGES + 8 };
 
 struct material {
+    mr_member *member;    /* whose step it is */
+    uint64_t pixels_left; /* of the request's images, with what the domain has room for */
     mr_image images[REQUEST_MAX_IMAGES];
     mr_vision_request vision;
     mr_tts_request tts;

@@ -9,12 +9,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-static int16_t pcm(float sample)
-{
-    float scaled = sample * 32767;
-    return (int16_t)lrintf(scaled < -32768 ? -32768 : scaled > 32767 ? 32767 : scaled);
-}
-
 /* Samples of the audio prompt: a model's own worker makes tokens of its codec of them. */
 static bool decode_prompt(struct material *material, const struct request *request,
                           unsigned sample_rate, mr_array *tokens, struct refusal *refusal)
@@ -41,7 +35,7 @@ static bool decode_prompt(struct material *material, const struct request *reque
     else
         samples = material_take(material, audio.count * sizeof(*samples), refusal);
     for (size_t i = 0; samples != NULL && i < audio.count; i++)
-        samples[i] = pcm(audio.samples[i]);
+        samples[i] = (int16_t)audio_to_integer(audio.samples[i]);
     *tokens =
         (mr_array){.dtype = MR_I16, .rank = 1, .shape = {(int64_t)audio.count}, .data = samples};
     free(audio.samples);

@@ -8,13 +8,14 @@
 #include <stdlib.h>
 
 /* decode - the image that a url names; pixels are the caller's to free */
-static bool decode(mr_bytes url, size_t number, struct image *image, struct refusal *refusal)
+static bool decode(mr_bytes url, size_t number, uint64_t most, struct image *image,
+                   struct refusal *refusal)
 {
     struct media_bytes file;
     struct media_error error;
     int result = media_fetch(url.bytes, url.length, MATERIAL_MAX_FILE, &file, &error);
     if (result == 0)
-        result = image_decode(file.bytes, file.length, MATERIAL_MAX_PIXELS, image, &error);
+        result = image_decode(file.bytes, file.length, most, image, &error);
     free(file.bytes);
     if (result == 0)
         return true;
@@ -37,8 +38,10 @@ static bool make_image(struct material *material, mr_bytes url, size_t number,
     mr_image *made = &material->images[number];
     struct image image;
     mr_array *values = &made->pixel_values;
-    if (!decode(url, number, &image, refusal))
+    mr_member_progress(material->member); /* decoding may take long */
+    if (!decode(url, number, material->pixels_left, &image, refusal))
         return false;
+    material->pixels_left -= (uint64_t)image.width * image.height;
     *values = (mr_array){
         .dtype = MR_F32, .rank = 3, .shape = {(int64_t)image.height, (int64_t)image.width, 3}};
     mr_array_make_contiguous(values);

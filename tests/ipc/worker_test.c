@@ -3,6 +3,7 @@
  */
 #include "tests/ipc/support.h"
 #include <errno.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
@@ -725,6 +726,95 @@ START_TEST(what_another_kind_began_keeps_nobody_from_the_rest)
 }
 END_TEST
 
+/* `count` contexts that a worker of this fingerprint has begun and put back. */
+static void begin_by(const char *fingerprint, int count)
+{
+    mr_worker_options options = {
+        .size = sizeof(options), .capacity = 8, .fingerprint = fingerprint};
+    mr_worker *worker;
+    mr_context *batch[8];
+    int place;
+
+    ck_assert_int_eq(mr_worker_join(&worker, domain, &options), 0);
+    for (int i = 0; i < count; i++)
+        admit(4);
+    ck_assert_int_eq(mr_worker_batch(worker, batch, 0), count);
+    for (int i = 0; i < count; i++)
+        mr_text_update(mr_context_text(batch[i]), 9, NULL);
+    place = mr_worker_index(worker);
+    mr_worker_leave(worker);
+    support_die(domain, place);
+}
+
+static _Atomic bool taking_ends;
+
+static void *take_and_put_back(void *nothing)
+{
+    mr_worker_options options = {.size = sizeof(options), .capacity = 1, .fingerprint = "theirs"};
+    mr_worker *worker;
+    mr_context *batch[1];
+
+    (void)nothing;
+    if (mr_worker_join(&worker, domain, &options))
+        return NULL;
+    while (!atomic_load(&taking_ends))
+        if (mr_worker_batch(worker, batch, 0) == 1)
+            mr_worker_put_back(worker, batch[0]);
+    mr_worker_leave(worker);
+    return NULL;
+}
+
+START_TEST(what_is_left_to_others_who_take_it_holds_up_no_batch)
+{
+    mr_worker *worker;
+    mr_context *batch[4];
+    pthread_t thread;
+
+    begin_by("theirs", 3);
+    admit(4);
+    worker = support_worker(domain, 4);
+    atomic_store(&taking_ends, false);
+    ck_assert_int_eq(pthread_create(&thread, NULL, take_and_put_back, NULL), 0);
+    for (int i = 0; i < 3000; i++)
+        ck_assert_int_le(mr_worker_batch(worker, batch, 0), 1);
+    atomic_store(&taking_ends, true);
+    pthread_join(thread, NULL);
+    mr_worker_leave(worker);
+}
+END_TEST
+
+START_TEST(kinds_of_which_nobody_is_left_are_given_up_each_in_its_time)
+{
+    mr_worker *worker;
+    mr_context *batch[2];
+
+    begin_by("one", 1);
+    begin_by("two", 1);
+    worker = support_worker(domain, 2);
+    domain->patience_ns = 10000000;
+    for (int i = 0; i < 50 && in_state(MR_STATE_DONE) < 2; i++)
+        ck_assert_int_eq(mr_worker_batch(worker, batch, 5), 0);
+    ck_assert_uint_eq(in_state(MR_STATE_DONE), 2);
+    mr_worker_leave(worker);
+}
+END_TEST
+
+START_TEST(a_worker_that_only_polls_is_in_no_step_when_it_holds_nothing)
+{
+    mr_worker *worker = support_worker(domain, 2);
+    const mr_place_record *place = &domain->members[mr_worker_index(worker)];
+    mr_context *batch[2];
+
+    admit(4);
+    ck_assert_int_eq(mr_worker_batch(worker, batch, 0), 1);
+    ck_assert_uint_ne(atomic_load(&place->step_begun), 0);
+    mr_worker_fail(worker, batch[0], "it is over");
+    ck_assert_int_eq(mr_worker_batch(worker, batch, 0), 0);
+    ck_assert_uint_eq(atomic_load(&place->step_begun), 0);
+    mr_worker_leave(worker);
+}
+END_TEST
+
 START_TEST(dropped_hints_are_found_again)
 {
     mr_worker *worker = support_worker(domain, 2), *second = support_worker(domain, 8);
@@ -876,6 +966,9 @@ int main(void)
     tcase_add_test(tests, a_cancel_that_comes_late_does_not_hit_the_next_context);
     tcase_add_test(deaths, another_arithmetic_does_not_go_on_with_it);
     tcase_add_test(deaths, what_another_kind_began_keeps_nobody_from_the_rest);
+    tcase_add_test(deaths, a_worker_that_only_polls_is_in_no_step_when_it_holds_nothing);
+    tcase_add_test(deaths, kinds_of_which_nobody_is_left_are_given_up_each_in_its_time);
+    tcase_add_test(deaths, what_is_left_to_others_who_take_it_holds_up_no_batch);
     suite_add_tcase(suite, tests);
     suite_add_tcase(suite, deaths);
     return support_run(suite);

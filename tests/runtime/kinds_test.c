@@ -99,6 +99,18 @@ static void put_png(const char *path, unsigned number)
     free(png.bytes);
 }
 
+/* A square of nothing: small as a file. */
+static void put_blank(const char *path, unsigned side)
+{
+    unsigned char *pixels = calloc(side, side);
+    struct media_error error;
+    struct media_bytes png;
+    ck_assert_int_eq(image_encode_png(pixels, side, side, IMAGE_GREY, &png, &error), 0);
+    put_file(path, &png);
+    free(png.bytes);
+    free(pixels);
+}
+
 /* A data: url; to be freed. */
 static char *png_url(unsigned number)
 {
@@ -122,7 +134,7 @@ static int64_t put_voice(const char *path, unsigned rate)
     int64_t sum = 0;
     for (int i = 0; i < 50; i++) {
         samples[i] = (float)(i * 100) / 32768;
-        sum += lrintf(samples[i] * 32767);
+        sum += i * 100;
     }
     ck_assert_int_eq(audio_encode_wav(samples, 50, rate, &wav, &error), 0);
     put_file(path, &wav);
@@ -348,6 +360,12 @@ START_TEST(what_is_no_image_or_sound_is_answered_with_an_error)
     "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{"       \
     "\"url\":\"" url "\"}}]}]}"
     put_voice("slow.wav", 8000);
+    put_blank("large.png", 3600);
+    expect_error("/v1/chat/completions",
+                 "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\","
+                 "\"image_url\":\"large.png\"},{\"type\":\"image_url\",\"image_url\":"
+                 "\"large.png\"}]}]}",
+                 "request_too_large", "image 2");
     expect_error("/v1/chat/completions", CHAT_WITH("missing.png"), "invalid_parameter",
                  "image 1 of 'body.messages'");
     expect_error("/v1/chat/completions", CHAT_WITH("slow.wav"), "invalid_parameter", "image 1");

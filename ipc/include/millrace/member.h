@@ -57,7 +57,7 @@ int mr_member_index(const mr_member *member); /* lease index, in [0, MR_MAX_MEMB
 mr_stats *mr_member_stats(mr_member *member);
 
 /* mr_member_alive - false once the domain stops or its supervisor is gone: leave. Looks at the
- * socket at most each 100 ms. */
+ * socket at most each 50 ms. */
 bool mr_member_alive(mr_member *member);
 
 /* mr_member_progress - tell that a long step moves, or waits for something outside of the group (a

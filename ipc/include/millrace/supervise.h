@@ -91,7 +91,7 @@ typedef struct mr_member_info {
     uint32_t stage;
     uint32_t capacity;
     uint32_t held;       /* contexts that it holds now */
-    uint64_t steps;      /* commits */
+    uint64_t steps;      /* begun: of a worker, records of a tokenizer, looks of a collector */
     uint64_t parts;      /* progress inside steps */
     uint64_t step_begun; /* CLOCK_BOOTTIME nanoseconds; 0: idle */
     uint64_t fingerprint;

@@ -71,12 +71,14 @@ int mr_worker_join(mr_worker **worker, mr_domain *domain, const mr_worker_option
  * told to leave, as by `millrace drain`; then what it held has been put back already and must not
  * be touched again). While a held context is suspect, the batch is that one alone. Cost without
  * sleeping: a few loads and one compare-and-swap per new context, no system call (but for one look
- * at the control socket each 100 ms).
+ * at the control socket each 50 ms).
  */
 int mr_worker_batch(mr_worker *worker, mr_context **batch, int timeout);
 
 /* mr_worker_fd - becomes readable when mr_worker_batch(..., 0) may have something new, for event
- * loops; armed by mr_worker_arm(), which returns 1 when there is something already */
+ * loops; armed by mr_worker_arm(), which returns 1 when there is something already (after 2 ms if
+ * the last batch left what is there to others: to those of the kind that began it, or with room for
+ * it) */
 int mr_worker_fd(const mr_worker *worker);
 int mr_worker_arm(mr_worker *worker);
 
