@@ -214,7 +214,7 @@ START_TEST(a_ring_that_takes_no_more_is_given_up_and_loses_nothing)
     if (io_uses_ring(io)) {
         for (unsigned i = 0; i < 4; i++) {
             requests[i] = (struct io_request){
-                .fd = fd, .write = true, .buffer = "abcd" + i, .size = 1, .offset = i};
+                .fd = fd, .write = true, .buffer = &"abcd"[i], .size = 1, .offset = i};
             io_start(io, &requests[i]);
             if (i == 1)
                 io_submit(io);
