@@ -15,6 +15,7 @@
  * The look of the last audit is kept: what is a moment's state for a process at work (FILLING, a
  * hint popped and not followed yet) is wrong if it is still the same a second later.
  */
+#include "ipc/cursors.h"
 #include "ipc/error.h"
 #include "ipc/lease.h"
 #include "ipc/queue.h"
@@ -131,6 +132,26 @@ static int mend(mr_domain *domain, uint32_t index, uint64_t word)
     return 1;
 }
 
+/* READY for workers of a kind that didn't begin it: nobody would come for it. (A lease of which one
+ * bit flipped looks so, too.) Its cursors say who did. */
+static void mend_kind(mr_domain *domain, uint32_t index, uint64_t word)
+{
+    mr_slot *slot = &domain->slots[index];
+    mr_state_parts state = mr_state_unpack(word);
+    int64_t now[MR_CURSOR_WORDS];
+    uint64_t sequence;
+    uint32_t begun_by;
+
+    if (state.state != MR_STATE_READY || !state.owner || !mr_cursors_read(slot, now, &sequence))
+        return;
+    begun_by = mr_begun_by((uint64_t)now[MR_CURSOR_FINGERPRINT]);
+    if (state.owner == begun_by)
+        return;
+    state.owner = begun_by;
+    if (mr_slot_change(slot, word, state))
+        mr_queue_push(domain, state.stage, index, state.generation);
+}
+
 static int mend_slots(mr_domain *domain)
 {
     int mended = 0;
@@ -140,6 +161,8 @@ static int mend_slots(mr_domain *domain)
 
         if (is_wrong(domain, i, word) && mr_slot_load(&domain->slots[i]) == word)
             mended += mend(domain, i, word);
+        else
+            mend_kind(domain, i, word);
     }
     return mended;
 }

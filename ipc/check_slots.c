@@ -111,6 +111,14 @@ static bool is_in_journal(const mr_header *h, mr_handle handle)
     return false;
 }
 
+/* Workers of another kind leave it alone. */
+static bool kind_is_wrong(mr_check *check, const mr_context *context, mr_state_parts state)
+{
+    return state.state == MR_STATE_READY && state.owner &&
+           state.owner != mr_begun_by((uint64_t)context->now[MR_CURSOR_FINGERPRINT]) &&
+           mr_check_wrong(check, "it waits for a kind of worker that didn't begin it");
+}
+
 static bool context_is_wrong(mr_check *check, uint32_t index, mr_state_parts state)
 {
     const mr_slot *slot = &check->domain->slots[index];
@@ -121,7 +129,7 @@ static bool context_is_wrong(mr_check *check, uint32_t index, mr_state_parts sta
 
     if (mr_context_peek(&context, check->domain, index))
         return mr_check_wrong(check, "%s", mr_error());
-    return glance_is_wrong(check, &context) ||
+    return kind_is_wrong(check, &context, state) || glance_is_wrong(check, &context) ||
            marks_are_wrong(check, &context, state, emitted, final) ||
            (!sound && !is_in_journal(check->domain->header, context.handle) &&
             mr_check_wrong(check, "what was emitted of it was overwritten")) ||

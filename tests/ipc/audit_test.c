@@ -149,6 +149,19 @@ START_TEST(a_lease_of_no_stage_is_failed_and_not_put_into_its_queue)
 }
 END_TEST
 
+/* As a lease whose state lost a bit looks. */
+START_TEST(what_waits_for_a_kind_that_did_not_begin_it_is_for_all_again)
+{
+    mr_slot *slot = admit(1);
+
+    set_state(slot, MR_STATE_READY, 2);
+    ck_assert_int_eq(mr_worker_batch(worker, batch, 0), 0);
+    ck_assert_int_eq(mr_supervisor_audit(domain), 0);
+    ck_assert_int_eq(mr_worker_batch(worker, batch, 0), 1);
+    ck_assert_ptr_eq(batch[0]->slot, slot);
+}
+END_TEST
+
 /* ---- leases ---- */
 
 START_TEST(a_worker_gives_back_what_it_does_not_hold)
@@ -434,6 +447,7 @@ int main(void)
     tcase_add_test(tests, what_is_filled_after_the_end_of_the_input_is_failed);
     tcase_add_test(tests, a_lease_of_a_place_that_is_no_workers_is_taken_back);
     tcase_add_test(tests, a_lease_of_no_stage_is_failed_and_not_put_into_its_queue);
+    tcase_add_test(tests, what_waits_for_a_kind_that_did_not_begin_it_is_for_all_again);
     tcase_add_test(tests, a_worker_gives_back_what_it_does_not_hold);
     tcase_add_test(tests, a_worker_does_not_write_into_what_was_taken_from_it);
     tcase_add_test(tests, what_was_taken_away_is_dropped_from_the_batch);

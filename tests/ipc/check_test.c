@@ -252,6 +252,8 @@ START_TEST(a_state_word_that_cannot_be_is_found)
 
     set_state(ready, 11, 0, 0);
     is_found_in(ready, "state 11 is unknown");
+    set_state(ready, MR_STATE_READY, 0, 5);
+    is_found_in(ready, "a kind of worker that didn't begin it");
     set_state(ready, MR_STATE_READY, 4, 0);
     is_found_in(ready, "stage 4 is not in [0, 1)");
     set_state(ready, MR_STATE_READY, 0, 0);

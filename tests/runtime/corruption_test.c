@@ -47,7 +47,8 @@ static struct hit {
 } hits[LOG];
 static unsigned hit_count;
 
-static double hit_at[SLOTS]; /* when */
+static double hit_at[SLOTS];        /* when, */
+static uint64_t hit_ordinal[SLOTS]; /* and of which record it was then */
 
 static unsigned char *memory; /* the run's data segment, to be written */
 static uint64_t memory_bytes;
@@ -72,21 +73,32 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* One in use, if any is, that wasn't hit for a while: two faults in one request, the second before
- * the first is mended, are more than is promised. SLOTS: there is none. */
+static bool was_just_hit(uint32_t index, uint64_t ordinal)
+{
+    for (uint32_t i = 0; i < SLOTS; i++)
+        if ((i == index || (ordinal != 0 && hit_ordinal[i] == ordinal)) &&
+            now() - hit_at[i] < APART_S)
+            return true;
+    return false;
+}
+
+/* One in use, if any is, whose request wasn't hit for a while: two faults in one request, the
+ * second before the first is mended, are more than is promised. SLOTS: there is none. */
 static uint32_t any_slot(const mr_domain *domain)
 {
     uint32_t found = SLOTS;
     for (int i = 0; i < 8; i++) {
         uint32_t index = (uint32_t)random_below(SLOTS);
-        if (now() - hit_at[index] < APART_S)
+        if (was_just_hit(index, atomic_load(&domain->slots[index].ordinal)))
             continue;
         found = index;
         if (mr_state_unpack(mr_slot_load(&domain->slots[index])).state >= MR_STATE_READY)
             break;
     }
-    if (found < SLOTS)
+    if (found < SLOTS) {
         hit_at[found] = now();
+        hit_ordinal[found] = atomic_load(&domain->slots[found].ordinal);
+    }
     return found;
 }
 

@@ -183,6 +183,7 @@ static void suspect_and_fresh(struct world *world, enum world_who who)
 static void of_another_kind(struct world *world, enum world_who who)
 {
     int64_t now[MR_CURSOR_WORDS];
+    mr_state_parts state;
     uint64_t sequence;
     mr_slot *slot;
 
@@ -195,6 +196,9 @@ static void of_another_kind(struct world *world, enum world_who who)
     mr_cursors_read(slot, now, &sequence);
     now[MR_CURSOR_FINGERPRINT] = 12345;
     mr_cursors_write(slot, sequence, now, MR_CURSOR_WORDS);
+    state = mr_state_unpack(mr_slot_load(slot)); /* the word doesn't tell: it must be looked into */
+    state.owner = 0;
+    atomic_store(&slot->state, mr_state_pack(state));
 }
 
 /* ---- commits ---- */
