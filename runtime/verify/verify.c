@@ -40,7 +40,7 @@ static void help(void)
         "      --help\n"
         "\n"
         "Exit status: 0 good, 1 it breaks the protocol, 2 wrong usage, 3 it honours the protocol\n"
-        "but is not batch-invariant.\n",
+        "but is not batch-invariant, 130 interrupted.\n",
         stdout);
 }
 
@@ -89,6 +89,12 @@ static int read_options(struct verify_plan *plan, int argc, char **argv)
     if (good && (plan->model == NULL || plan->command[0] == NULL)) {
         log_error(
             "a model and the worker's command are needed; see 'millrace verify-worker --help'");
+        good = false;
+    }
+    if (good && argc - optind > VERIFY_WORDS_MAX) {
+        log_error(
+            "the worker's command has %d words, but may have at most %d; put it into a script",
+            argc - optind, VERIFY_WORDS_MAX);
         good = false;
     }
     return good ? 0 : VERIFY_WRONG + 1;
@@ -163,15 +169,16 @@ static enum verify_exit judge(const struct verify_trial *trial, const struct ver
     return so_far == VERIFY_BROKEN ? so_far : VERIFY_VARIES;
 }
 
-static enum verify_exit run_trials(const struct verify_plan *plan)
+static int run_trials(const struct verify_plan *plan)
 {
     enum verify_exit verdict = VERIFY_GOOD;
     char *first = NULL;
     for (int i = 0; i < TRIALS && verdict != VERIFY_BROKEN; i++) {
         struct verify_result result;
         if (!verify_try(plan, &trials[i], &result)) {
+            free(result.answers);
             free(first);
-            return VERIFY_WRONG;
+            return result.signal != 0 ? VERIFY_SIGNAL + result.signal : VERIFY_WRONG;
         }
         verdict = judge(&trials[i], &result, first, verdict);
         fflush(stdout);
@@ -181,7 +188,7 @@ static enum verify_exit run_trials(const struct verify_plan *plan)
             free(result.answers);
     }
     free(first);
-    return verdict;
+    return (int)verdict;
 }
 
 /* The answers stay where something is to be seen in them. */
@@ -196,18 +203,32 @@ static void clean_up(const char *folder)
     rmdir(folder);
 }
 
+/* From here on the trials look for them; one that we were started to ignore stays ignored. */
+static void block_signals(sigset_t *signals)
+{
+    static const int wanted[] = {SIGINT, SIGTERM, SIGHUP};
+    sigemptyset(signals);
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        struct sigaction action;
+        sigaction(wanted[i], NULL, &action);
+        if (action.sa_handler != SIG_IGN)
+            sigaddset(signals, wanted[i]);
+    }
+    sigprocmask(SIG_BLOCK, signals, NULL);
+}
+
 int verify_main(int argc, char **argv)
 {
     struct verify_plan plan = {.requests = 12, .tokens = 32, .patience = 60};
     const char *base = getenv("TMPDIR");
     char folder[400];
-    int ended;
-    enum verify_exit verdict;
+    int ended, verdict;
     log_open("millrace", LOG_LEVEL_WARNING);
     if ((ended = read_options(&plan, argc, argv)) != 0)
         return ended - 1;
     snprintf(folder, sizeof(folder), "%.300s/millrace-verify-XXXXXX", base != NULL ? base : "/tmp");
     plan.folder = folder;
+    block_signals(&plan.signals);
     if (mkdtemp(folder) == NULL) {
         log_error("cannot make a folder in '%s': %s; set TMPDIR", base != NULL ? base : "/tmp",
                   strerror(errno));
@@ -224,7 +245,7 @@ int verify_main(int argc, char **argv)
             folder);
     else if (verdict == VERIFY_BROKEN)
         printf("the worker does not honour the protocol; what was answered is in '%s'\n", folder);
-    if (verdict == VERIFY_GOOD || verdict == VERIFY_WRONG)
+    if (verdict != VERIFY_VARIES && verdict != VERIFY_BROKEN)
         clean_up(folder);
-    return (int)verdict;
+    return verdict;
 }

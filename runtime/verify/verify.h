@@ -10,19 +10,24 @@
 #ifndef RUNTIME_VERIFY_VERIFY_H
 #define RUNTIME_VERIFY_VERIFY_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 enum verify_exit {
     VERIFY_GOOD = 0,
-    VERIFY_BROKEN = 1, /* it doesn't honour the protocol */
-    VERIFY_WRONG = 2,  /* wrong usage, or the check itself was impossible */
-    VERIFY_VARIES = 3  /* it honours the protocol, but isn't batch-invariant */
+    VERIFY_BROKEN = 1,  /* it doesn't honour the protocol */
+    VERIFY_WRONG = 2,   /* wrong usage, or the check itself was impossible */
+    VERIFY_VARIES = 3,  /* it honours the protocol, but isn't batch-invariant */
+    VERIFY_SIGNAL = 128 /* and the number of the signal that ended the verification */
 };
 
-/* verify_main - the verb; returns an enum verify_exit */
+/* verify_main - the verb; returns an enum verify_exit. SIGINT, SIGTERM and SIGHUP end it in order:
+ * no process, domain or file is left. */
 int verify_main(int argc, char **argv);
+
+enum { VERIFY_WORDS_MAX = 256 }; /* of the worker's command */
 
 struct verify_plan {
     const char *model;
@@ -31,6 +36,7 @@ struct verify_plan {
     unsigned requests;
     unsigned tokens;   /* of each answer */
     unsigned patience; /* seconds without an answer after which a worker is given up */
+    sigset_t signals;  /* blocked; the first that comes ends a trial */
 };
 
 enum verify_act { VERIFY_NOTHING, VERIFY_KILL, VERIFY_DRAIN };
@@ -44,13 +50,15 @@ struct verify_trial {
 
 /* What came of a trial. */
 struct verify_result {
+    int signal;         /* not 0: this one ended it, and there is nothing to judge */
     char failure[256];  /* "": the protocol was honoured */
     char *answers;      /* sorted lines; free it */
     uint64_t reclaimed; /* contexts that the killed one held */
     bool acted;         /* it came to the act: the requests were not done before */
 };
 
-/* verify_try - one trial; false when the check itself was impossible, which is said on stderr */
+/* verify_try - one trial; false when it was interrupted, or the check itself was impossible, which
+ * is said on stderr. result->answers is the caller's all the same. */
 bool verify_try(const struct verify_plan *plan, const struct verify_trial *trial,
                 struct verify_result *result);
 

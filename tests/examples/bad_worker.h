@@ -2,8 +2,8 @@
  * bad_worker.h - included before a worker's source, it makes it do what `millrace verify-worker`
  * must find
  *
- * -DVARIES: its tokens depend on how many contexts it holds. -DDEAF: it doesn't leave when it is
- * told to.
+ * -DVARIES: its tokens depend on how many contexts it holds. -DDEAF: it doesn't leave when the
+ * group ends. -DSTAYS: it leaves then, but not when it is drained.
  */
 #ifndef TESTS_EXAMPLES_BAD_WORKER_H
 #define TESTS_EXAMPLES_BAD_WORKER_H
@@ -21,6 +21,10 @@ static inline int batch_badly(mr_worker *worker, mr_context **batch, int timeout
 #ifdef DEAF
     while (held == -ESHUTDOWN)
         pause();
+#endif
+#ifdef STAYS
+    while (held == -ESHUTDOWN && mr_domain_phase(mr_worker_domain(worker)) < MR_PHASE_STOP)
+        usleep(1000);
 #endif
     return held;
 }
