@@ -28,7 +28,7 @@ run_page() { # run_page PAGE - in $work/page
     ln -s "$MILLRACE_BUILD" "$work/page/build"
     printf '#!/bin/sh\n' >"$work/page/dev"
     chmod +x "$work/page/dev"
-    page_script "$1" >"$work/page.sh"
+    { echo 'trap "kill \$(jobs -p) 2>/dev/null || :" EXIT'; page_script "$1"; } >"$work/page.sh"
     grep -q 'millrace' "$work/page.sh" || fail "$1 has no commands"
     (cd "$work/page" && PATH=$installed:$PATH DESTDIR=$work/root timeout 120 bash -eux "$work/page.sh") \
         >"$work/page.log" 2>&1 || { tail -n 40 "$work/page.log"; fail "a command of $1 fails"; }

@@ -115,10 +115,7 @@ struct fault {
 static void plant(const struct fault *fault)
 {
     char path[600], number[16];
-    const char *build = getenv("MILLRACE_BUILD");
-    snprintf(path, sizeof(path), "%s/tests/runtime/faulty_calls.so", build != NULL ? build : ".");
-    ck_assert_msg(access(path, R_OK) == 0, "'%s' is missing", path);
-    setenv("LD_PRELOAD", path, 1);
+    preload("faulty_calls.so");
     setenv("FAULT_NAME", fault->row->member, 1);
     setenv("FAULT_CALL", fault->row->call, 1);
     snprintf(number, sizeof(number), "%d", fault->error);

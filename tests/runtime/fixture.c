@@ -50,6 +50,20 @@ const char *path_of_worker(void)
     return path_in("MILLRACE_BUILD", ".", "tests/runtime/echo_worker");
 }
 
+void preload(const char *module)
+{
+    const char *build = getenv("MILLRACE_BUILD"), *of_asan = getenv("ASAN_OPTIONS");
+    char path[600], options[600];
+    snprintf(path, sizeof(path), "%s/tests/runtime/%s", build != NULL ? build : ".", module);
+    ck_assert_msg(access(path, R_OK) == 0, "'%s' is missing", path);
+    if (of_asan == NULL || strstr(of_asan, "verify_asan_link_order") == NULL) {
+        snprintf(options, sizeof(options), "%s:verify_asan_link_order=0",
+                 of_asan != NULL ? of_asan : "");
+        setenv("ASAN_OPTIONS", options, 1);
+    }
+    setenv("LD_PRELOAD", path, 1);
+}
+
 /* ---- the folder, and what may not be left ---- */
 
 const char *own_name(const char *word)

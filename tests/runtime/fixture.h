@@ -54,6 +54,10 @@ pid_t run_any_process(const struct run *run, const char *prefix);
 void run_wait_for_lines(const char *path, size_t lines);
 void wait_ms(unsigned milliseconds);
 
+/* preload - a module of tests/runtime/ comes before all libraries of what is started from now on,
+ * the address sanitizer's too; until LD_PRELOAD is unset */
+void preload(const char *module);
+
 /* Requests: file_add() appends text; request() formats one completion to be added. */
 void file_add(const char *path, const char *text);
 void file_add_bytes(const char *path, const char *bytes, size_t count);

@@ -156,14 +156,7 @@ END_TEST
 
 static void plant_loop(const char *name, const char *text)
 {
-    char path[600], options[400];
-    const char *build = getenv("MILLRACE_BUILD"), *of_asan = getenv("ASAN_OPTIONS");
-    snprintf(path, sizeof(path), "%s/tests/runtime/fault.so", build != NULL ? build : ".");
-    ck_assert_msg(access(path, R_OK) == 0, "'%s' is missing", path);
-    snprintf(options, sizeof(options), "%s:verify_asan_link_order=0",
-             of_asan != NULL ? of_asan : "");
-    setenv("ASAN_OPTIONS", options, 1);
-    setenv("LD_PRELOAD", path, 1);
+    preload("fault.so");
     setenv("FAULT_NAME", name, 1);
     setenv("FAULT_LOOP", text, 1);
 }
