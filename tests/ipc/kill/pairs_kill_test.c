@@ -143,6 +143,10 @@ int main(int argc, char **argv)
         puts("skipped: ptrace is refused here");
         return 77;
     }
+#ifdef __SANITIZE_ADDRESS__
+    puts("skipped: thousands of forks of what the address sanitizer watches take minutes");
+    return 77;
+#endif
     setvbuf(stdout, NULL, _IOLBF, 0);
     mr_domain_clean();
     for (size_t i = 0; i < operation_count; i++)
