@@ -294,6 +294,32 @@ pid_t run_any_process(const struct run *run, const char *prefix)
     return chosen;
 }
 
+bool process_has_settled(pid_t pid)
+{
+#ifdef __SANITIZE_ADDRESS__
+    enum { SETTLED_MS = 600 };
+#else
+    enum { SETTLED_MS = 40 };
+#endif
+    char path[40], line[1024];
+    unsigned long long start = 0;
+    struct timespec now;
+    FILE *file;
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    /* the 22nd field; the second is a name in brackets, which has no bracket in it here */
+    if (fgets(line, sizeof(line), file) != NULL && strchr(line, ')') != NULL)
+        sscanf(strchr(line, ')') + 1,
+               "%*s %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+               &start);
+    fclose(file);
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return start > 0 && (double)now.tv_sec * 1000 + (double)now.tv_nsec / 1e6 >
+                            (double)start * 1000 / (double)sysconf(_SC_CLK_TCK) + SETTLED_MS;
+}
+
 pid_t run_process(const struct run *run, const char *name)
 {
     return run_any_process(run, name);

@@ -50,6 +50,10 @@ pid_t run_process(const struct run *run, const char *name);
 /* Any process of the run whose name begins so, at random. */
 pid_t run_any_process(const struct run *run, const char *prefix);
 
+/* process_has_settled - whether it was there long enough to get to work: those that are killed
+ * again and again before they did are given up, and so is the run */
+bool process_has_settled(pid_t pid);
+
 /* run_wait_for_lines - until the file has at least so many lines */
 void run_wait_for_lines(const char *path, size_t lines);
 void wait_ms(unsigned milliseconds);

@@ -178,7 +178,7 @@ static unsigned kill_at_random(const struct run *run, const char *prefix, mr_dom
     while (kills < MOST && !has_ended(run)) {
         pid_t victim = run_any_process(run, prefix);
         wait_ms((unsigned)rand() % 12);
-        if (victim > 0 && kill(victim, SIGKILL) == 0)
+        if (victim > 0 && process_has_settled(victim) && kill(victim, SIGKILL) == 0)
             kills++;
         wait_ms((unsigned)rand() % 30);
         check_domain(domain, kills);
