@@ -297,7 +297,7 @@ pid_t run_any_process(const struct run *run, const char *prefix)
 bool process_has_settled(pid_t pid)
 {
 #ifdef __SANITIZE_ADDRESS__
-    enum { SETTLED_MS = 600 };
+    enum { SETTLED_MS = 120 };
 #else
     enum { SETTLED_MS = 40 };
 #endif
