@@ -188,7 +188,8 @@ static void look_for_trouble(struct supervisor *run)
  * moment's state is found by the second look. */
 static bool nothing_is_lost(struct supervisor *run)
 {
-    return mr_supervisor_audit(run->domain) <= 0 && mr_supervisor_audit(run->domain) <= 0;
+    int first = mr_supervisor_audit(run->domain), second = mr_supervisor_audit(run->domain);
+    return first <= 0 && second <= 0;
 }
 
 /* Only then may the collector leave: a successor of one that is killed while a slow reader takes
