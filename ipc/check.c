@@ -26,14 +26,10 @@ enum { LOOKS = 3, PAUSE_NS = 2000000 };
 
 static int open_to_look(mr_domain *domain, const char *name)
 {
-    char path[MR_PATH_MAX];
     int rc;
 
-    mr_segment_path(path, name, "data");
-    domain->data_fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (domain->data_fd < 0)
-        return mr_fail(errno, "cannot open domain '%s': %s", name,
-                       errno == ENOENT ? "there is none of that name" : strerror(errno));
+    if ((rc = mr_view_open_data(domain, name, O_RDONLY)))
+        return rc;
     if ((rc = mr_segment_map(domain->data_fd, false, &domain->data, &domain->data_bytes)))
         return rc;
     return mr_view_bind(domain);

@@ -244,14 +244,10 @@ int mr_domain_create(mr_domain **out, const char *name, const mr_domain_options 
 
 static int open_data(mr_domain *domain, const char *name)
 {
-    char path[MR_PATH_MAX];
     int rc;
 
-    mr_segment_path(path, name, "data");
-    domain->data_fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    if (domain->data_fd < 0)
-        return mr_fail(errno, "cannot open domain '%s': %s", name,
-                       errno == ENOENT ? "there is none of that name" : strerror(errno));
+    if ((rc = mr_view_open_data(domain, name, O_RDWR)))
+        return rc;
     if ((rc = mr_segment_lock_member(domain->data_fd)))
         return rc;
     if (!mr_segment_has_supervisor(domain->data_fd))

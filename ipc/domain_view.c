@@ -178,6 +178,18 @@ static int check_stats(mr_domain *domain, const char *name)
     return 0;
 }
 
+int mr_view_open_data(mr_domain *domain, const char *name, int access)
+{
+    char path[MR_PATH_MAX];
+
+    mr_segment_path(path, name, "data");
+    domain->data_fd = open(path, access | O_CLOEXEC | O_NOFOLLOW);
+    if (domain->data_fd < 0)
+        return mr_fail(errno, "cannot open domain '%s': %s", name,
+                       errno == ENOENT ? "there is none of that name" : strerror(errno));
+    return 0;
+}
+
 int mr_view_open_stats(mr_domain *domain, const char *name)
 {
     char path[MR_PATH_MAX];
