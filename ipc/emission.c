@@ -38,7 +38,8 @@ typedef struct record_place {
 
 /* What is constant in a slot's context, checked and copied when it is first looked at. */
 typedef struct known_context {
-    mr_handle key; /* handle + 1 */
+    mr_handle key;  /* handle + 1 */
+    mr_handle seen; /* handle + 1 of the context that was viewed and not ended since; 0: none */
     int64_t capacity;
     mr_range records;
     mr_view view;
@@ -98,26 +99,36 @@ static void apply_part(mr_domain *domain, mr_handle handle, uint64_t tokens, uin
     }
 }
 
-static void apply_journal(mr_domain *domain, const int64_t *journal, bool own)
+/* Is the part one of a context that this process saw and hasn't ended? */
+static bool is_seen(const mr_emission *emission, mr_handle handle)
+{
+    uint32_t index = mr_handle_index(handle);
+
+    return index < emission->domain->slot_count && emission->known[index].seen == handle + 1;
+}
+
+/* Its handle means nothing any more: should a generation that was overwritten bring it back, it is
+ * looked at anew; should the commit name it twice, the next context of the slot isn't touched. */
+static void forget(mr_emission *emission, mr_handle handle)
+{
+    uint32_t index = mr_handle_index(handle);
+
+    if (index >= emission->domain->slot_count)
+        return;
+    emission->known[index].key = emission->known[index].seen = 0;
+    emission->places[index] = (record_place){0};
+}
+
+static void apply_journal(mr_emission *emission, const int64_t *journal)
 {
     for (int64_t i = 0; i < journal[MR_JOURNAL_COUNT]; i++) {
         const int64_t *part = &journal[MR_JOURNAL_PARTS + i * MR_PART_WORDS];
+        mr_handle handle = (uint64_t)part[0];
 
-        apply_part(domain, (uint64_t)part[0], (uint64_t)part[1], (uint64_t)part[2], own);
-    }
-}
-
-/* Their handles mean nothing any more: should a generation that was overwritten bring one of them
- * back, it is looked at anew. */
-static void forget_final(mr_emission *emission, const mr_emitted *parts, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        uint32_t index = mr_handle_index(parts[i].handle);
-
-        if (!parts[i].final || index >= emission->domain->slot_count)
-            continue;
-        emission->known[index].key = 0;
-        emission->places[index] = (record_place){0};
+        apply_part(emission->domain, handle, (uint64_t)part[1], (uint64_t)part[2],
+                   is_seen(emission, handle));
+        if ((uint64_t)part[1] & FINAL_BIT)
+            forget(emission, handle);
     }
 }
 
@@ -141,8 +152,7 @@ int mr_emission_commit(mr_emission *emission, uint64_t length, const mr_emitted 
     mr_twin_write(&h->journal_sequence, h->journal[0], MR_JOURNAL_WORDS, journal,
                   MR_JOURNAL_PARTS + count * MR_PART_WORDS);
     emission->length = length;
-    apply_journal(emission->domain, journal, true);
-    forget_final(emission, parts, count);
+    apply_journal(emission, journal);
     return 0;
 }
 
@@ -158,7 +168,7 @@ static int read_journal(mr_emission *emission)
         return mr_fail(EBADMSG, "the journal of domain '%s' is corrupt: %lld parts",
                        emission->domain->info.name, (long long)journal[MR_JOURNAL_COUNT]);
     emission->length = (uint64_t)journal[MR_JOURNAL_LENGTH];
-    apply_journal(emission->domain, journal, false);
+    apply_journal(emission, journal);
     return 0;
 }
 
@@ -399,8 +409,10 @@ static int know(mr_emission *emission, mr_handle handle, const mr_slot *slot, kn
         return rc;
     if ((uint64_t)params.capacity > params.tokens.bytes / sizeof(int64_t))
         params.capacity = (int64_t)(params.tokens.bytes / sizeof(int64_t)); /* kinds without text */
-    *known = (known_context){
-        .capacity = params.capacity, .records = params.records, .view = {.handle = handle}};
+    *known = (known_context){.seen = handle + 1,
+                             .capacity = params.capacity,
+                             .records = params.records,
+                             .view = {.handle = handle}};
     view_request(emission->domain, slot, &params, &known->view);
     known->key = handle + 1;
     return 0;
@@ -490,6 +502,7 @@ int mr_emission_view(mr_emission *emission, mr_handle handle, mr_view *view)
     if (!slot)
         return mr_fail(ESTALE, "the context of handle %llx has ended", (unsigned long long)handle);
     emission->at_suspect |= handle + 1 == emission->suspect;
+    emission->known[mr_handle_index(handle)].seen = handle + 1;
     atomic_store_explicit(&emission->domain->header->emitting, handle + 1, memory_order_relaxed);
     mr_member_begin(emission->member);
     *view = (mr_view){.handle = handle, .choices = 1, .done = state.state == MR_STATE_DONE};

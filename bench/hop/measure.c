@@ -172,7 +172,7 @@ void run_add(run *r, run_body *body, void *shared, int cpu)
         alarm(LONGEST_RUN_S);
         if (cpu >= 0)
             pin(cpu);
-        body(r, &r->places[which], shared);
+        body(r, &r->reports[which], shared);
         _exit(0);
     }
     r->pids[which] = pid;
@@ -215,7 +215,7 @@ void run_stop(run *r)
     atomic_store(&r->stop, 1);
 }
 
-void run_begin(run *r, place *mine)
+void run_begin(run *r, report *mine)
 {
     atomic_fetch_add(&r->ready, 1);
     while (!atomic_load(&r->go))
@@ -224,12 +224,12 @@ void run_begin(run *r, place *mine)
     mine->begun = now_ns();
 }
 
-void run_end(place *mine)
+void run_end(report *mine)
 {
     run_end_at(mine, now_ns());
 }
 
-void run_end_at(place *mine, uint64_t ended)
+void run_end_at(report *mine, uint64_t ended)
 {
     mine->ended = ended;
     mine->cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - mine->cpu;
@@ -260,6 +260,6 @@ double run_cpu_seconds(const run *r)
     double sum = 0;
 
     for (int i = 0; i < r->processes; i++)
-        sum += (double)(r->places[i].cpu - r->places[i].pretended) / 1e9;
+        sum += (double)(r->reports[i].cpu - r->reports[i].pretended) / 1e9;
     return sum;
 }

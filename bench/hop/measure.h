@@ -2,7 +2,7 @@
  * measure.h - processes that are timed together, and figures of several repetitions
  *
  * A run is a few processes on one shared page. Each prepares itself, waits for the start, works
- * until it is done or the run is stopped, and leaves its times and counts in a place of its own.
+ * until it is done or the run is stopped, and leaves its times and counts in a report of its own.
  */
 #ifndef MILLRACE_BENCH_HOP_MEASURE_H
 #define MILLRACE_BENCH_HOP_MEASURE_H
@@ -30,8 +30,8 @@ double quantile(double *values, size_t n, double part);
 
 /* ---- a run ---- */
 
-/* One process's place; written by it alone. */
-typedef struct place {
+/* What one process tells of itself; written by it alone. */
+typedef struct report {
     _Alignas(128) uint64_t begun; /* nanoseconds of CLOCK_MONOTONIC */
     uint64_t ended;
     uint64_t cpu;       /* nanoseconds between the two */
@@ -39,7 +39,7 @@ typedef struct place {
     uint64_t count;
     uint64_t sum;
     double value; /* the process's own figure */
-} place;
+} report;
 
 typedef struct run {
     _Alignas(128) _Atomic uint32_t ready;
@@ -47,7 +47,7 @@ typedef struct run {
     _Alignas(128) _Atomic uint32_t stop;
     _Alignas(128) _Atomic uint32_t feeding; /* processes that may still bring something */
     _Alignas(128) _Atomic uint64_t fed;     /* what they brought in all */
-    place places[MAX_PROCESSES];
+    report reports[MAX_PROCESSES];
     uint64_t base; /* stamps count from here */
     _Alignas(128) uint32_t delay_count;
     uint32_t delays[MAX_DELAYS]; /* nanoseconds */
@@ -56,7 +56,7 @@ typedef struct run {
     int processes;
 } run;
 
-typedef void run_body(run *r, place *mine, void *shared);
+typedef void run_body(run *r, report *mine, void *shared);
 
 run *run_new(void);
 void run_free(run *r);
@@ -68,9 +68,9 @@ void run_look(run *r); /* dies if a process has failed */
 void run_wait(run *r); /* until all have ended */
 
 /* In a process: wait for the start; note the end. */
-void run_begin(run *r, place *mine);
-void run_end(place *mine);
-void run_end_at(place *mine, uint64_t ended); /* what counts was over a little earlier */
+void run_begin(run *r, report *mine);
+void run_end(report *mine);
+void run_end_at(report *mine, uint64_t ended); /* what counts was over a little earlier */
 
 static inline bool run_stopped(run *r)
 {

@@ -76,7 +76,7 @@ const int64_t *serve_prompt(uint64_t request); /* PROMPT_TOKENS ids, valid until
  * workers have the others, as the kernel's own placing changes from run to run; else -1 */
 enum { SERVE_TOKENIZER, SERVE_COLLECTOR, SERVE_WORKER };
 int serve_place(int process);
-void serve_pace(const serving *s, place *mine); /* the model's step: pretends to work */
-served serve_result(run *r, const place *collector);
+void serve_pace(const serving *s, report *mine); /* the model's step: pretends to work */
+served serve_result(run *r, const report *collector);
 
 #endif

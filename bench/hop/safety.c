@@ -53,7 +53,7 @@ static void write_payload(struct desk *d, uint32_t seat, uint64_t number)
         to[i] = (int64_t)number + i;
 }
 
-static void produce(run *r, place *mine, void *shared)
+static void produce(run *r, report *mine, void *shared)
 {
     struct desk *d = shared;
     unsigned tries = 0;
@@ -99,7 +99,7 @@ static void step(struct desk *d, uint32_t seat, uint64_t sum)
                          MR_CURSOR_HOT);
 }
 
-static void consume(run *r, place *mine, void *shared)
+static void consume(run *r, report *mine, void *shared)
 {
     struct desk *d = shared;
     unsigned tries = 0;
@@ -153,10 +153,10 @@ double hand_over(bool safe, int tokens, double seconds)
     usleep((useconds_t)(seconds * 1e6));
     run_stop(r);
     run_wait(r);
-    if (r->places[0].count != r->places[1].count || !r->places[1].count)
-        die("contexts were lost: %llu of %llu", (unsigned long long)r->places[1].count,
-            (unsigned long long)r->places[0].count);
-    nanoseconds = (double)(r->places[1].ended - r->places[1].begun) / (double)r->places[1].count;
+    if (r->reports[0].count != r->reports[1].count || !r->reports[1].count)
+        die("contexts were lost: %llu of %llu", (unsigned long long)r->reports[1].count,
+            (unsigned long long)r->reports[0].count);
+    nanoseconds = (double)(r->reports[1].ended - r->reports[1].begun) / (double)r->reports[1].count;
     munmap(d.there, l->bytes);
     munmap(d.back, l->bytes);
     munmap(d.slots, PLACES * sizeof(mr_slot));

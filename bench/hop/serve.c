@@ -36,7 +36,7 @@ int serve_place(int process)
     return process < SERVE_WORKER ? 0 : 1 + process - SERVE_WORKER;
 }
 
-void serve_pace(const serving *s, place *mine)
+void serve_pace(const serving *s, report *mine)
 {
     uint64_t begun, end;
 
@@ -49,7 +49,7 @@ void serve_pace(const serving *s, place *mine)
     mine->pretended += end - begun;
 }
 
-served serve_result(run *r, const place *collector)
+served serve_result(run *r, const report *collector)
 {
     double tokens = (double)collector->count;
     double seconds = (double)(collector->ended - collector->begun) / 1e9;

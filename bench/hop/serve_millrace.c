@@ -60,7 +60,7 @@ static int take_in(mr_intake *intake, uint64_t ordinal)
     return rc;
 }
 
-static void tokenizer(run *r, place *mine, void *shared)
+static void tokenizer(run *r, report *mine, void *shared)
 {
     mr_member *member = attach(shared, MR_ROLE_TOKENIZER, "hop-tokenizer");
     mr_intake_mark mark;
@@ -92,7 +92,7 @@ static int step(const run *r, mr_worker *worker, mr_context *context, uint64_t *
     return !rc && mr_text_is_done(text) ? mr_worker_hand_on(worker, context) : rc;
 }
 
-static void work(run *r, place *mine, void *shared)
+static void work(run *r, report *mine, void *shared)
 {
     const struct group *g = shared;
     const mr_worker_options options = {
@@ -134,7 +134,7 @@ struct read_mark {
 };
 
 /* Reads what is new in a context; false: nothing is. */
-static bool collect(run *r, place *mine, const mr_view *view, struct read_mark *mark,
+static bool collect(run *r, report *mine, const mr_view *view, struct read_mark *mark,
                     mr_emitted *part)
 {
     size_t from = mark->key == view->handle + 1 ? mark->tokens : (size_t)view->prompt_length;
@@ -165,7 +165,7 @@ static bool collect(run *r, place *mine, const mr_view *view, struct read_mark *
  * A pause between rounds (0.3 us) lets more tokens come with the next look; a collector with work
  * of its own (text to make, a file to write) has that pause anyway.
  */
-static void collect_until_stopped(run *r, place *mine, mr_emission *emission, size_t in_flight)
+static void collect_until_stopped(run *r, report *mine, mr_emission *emission, size_t in_flight)
 {
     static struct read_mark marks[MR_MAX_SLOTS];
     mr_emitted parts[MR_MAX_EMITTED];
@@ -193,7 +193,7 @@ static void collect_until_stopped(run *r, place *mine, mr_emission *emission, si
     fail_unless_stopped(rc, "the collector");
 }
 
-static void collector(run *r, place *mine, void *shared)
+static void collector(run *r, report *mine, void *shared)
 {
     const struct group *g = shared;
     mr_member *member = attach(shared, MR_ROLE_COLLECTOR, "hop-collector");
@@ -273,7 +273,7 @@ served serve_millrace(const serving *s)
     run_go(r);
     usleep((useconds_t)(s->seconds * 1e6));
     finish(domain, r);
-    result = serve_result(r, &r->places[1]);
+    result = serve_result(r, &r->reports[1]);
     mr_control_close(control);
     mr_domain_remove(domain);
     run_free(r);

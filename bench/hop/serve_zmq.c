@@ -116,7 +116,7 @@ static uint64_t id_of(const msgpack_object *o)
 
 /* ---- tokenizer ---- */
 
-static void send_request(void *socket, uint64_t request, place *mine)
+static void send_request(void *socket, uint64_t request, report *mine)
 {
     const int64_t *prompt = serve_prompt(request);
     msgpack_sbuffer packed;
@@ -135,7 +135,7 @@ static void send_request(void *socket, uint64_t request, place *mine)
     send_packed(socket, &packed, true);
 }
 
-static void tokenizer(run *r, place *mine, void *shared)
+static void tokenizer(run *r, report *mine, void *shared)
 {
     const struct zmq_group *g = shared;
     struct link l = {.context = zmq_ctx_new()};
@@ -228,7 +228,7 @@ static int step(const run *r, struct held *held, int count, msgpack_packer *pack
     return left;
 }
 
-static void work(run *r, place *mine, void *shared)
+static void work(run *r, report *mine, void *shared)
 {
     const struct zmq_group *g = shared;
     struct link l = {.context = zmq_ctx_new()};
@@ -284,7 +284,7 @@ static void collect_one(run *r, const msgpack_object *output, struct open_reques
 }
 
 /* One step's tokens; what is done is told to the tokenizer. */
-static void collect(run *r, place *mine, const struct link *l, zmq_msg_t *message)
+static void collect(run *r, report *mine, const struct link *l, zmq_msg_t *message)
 {
     static struct open_request known[KNOWN];
     msgpack_unpacked unpacked;
@@ -306,7 +306,7 @@ static void collect(run *r, place *mine, const struct link *l, zmq_msg_t *messag
     msgpack_unpacked_destroy(&unpacked);
 }
 
-static void collector(run *r, place *mine, void *shared)
+static void collector(run *r, report *mine, void *shared)
 {
     const struct zmq_group *g = shared;
     struct link l = {.context = zmq_ctx_new()};
@@ -332,12 +332,12 @@ static void collector(run *r, place *mine, void *shared)
 
 static double copied_a_request(const run *r, int workers)
 {
-    double bytes = (double)r->places[0].sum / (double)r->places[0].count;
+    double bytes = (double)r->reports[0].sum / (double)r->reports[0].count;
     double steps = 0, tokens = 0;
 
     for (int i = 0; i < workers; i++) {
-        steps += (double)r->places[2 + i].sum;
-        tokens += (double)r->places[2 + i].count;
+        steps += (double)r->reports[2 + i].sum;
+        tokens += (double)r->reports[2 + i].count;
     }
     return 4 * (bytes + steps / tokens * OUTPUT_TOKENS); /* packed, written, read, unpacked */
 }
@@ -360,7 +360,7 @@ served serve_zmq(const serving *s)
     usleep((useconds_t)(s->seconds * 1e6));
     run_stop(r);
     run_wait(r);
-    result = serve_result(r, &r->places[1]);
+    result = serve_result(r, &r->reports[1]);
     result.copied = copied_a_request(r, s->workers);
     run_free(r);
     return result;

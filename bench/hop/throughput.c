@@ -22,7 +22,7 @@ static void wait_a_little(unsigned *tries)
         sched_yield();
 }
 
-static void produce(run *r, place *mine, void *shared)
+static void produce(run *r, report *mine, void *shared)
 {
     const struct channel *c = shared;
     unsigned tries = 0;
@@ -41,7 +41,7 @@ static void produce(run *r, place *mine, void *shared)
     atomic_fetch_sub(&r->feeding, 1);
 }
 
-static void consume(run *r, place *mine, void *shared)
+static void consume(run *r, report *mine, void *shared)
 {
     const struct channel *c = shared;
     unsigned tries = 0;
@@ -79,15 +79,15 @@ double throughput(const lane *l, int pairs, double seconds)
     run_stop(r);
     run_wait(r);
     for (int i = 0; i < 2 * pairs; i += 2) {
-        count += r->places[i].count - r->places[i + 1].count;
-        sum += r->places[i].sum - r->places[i + 1].sum;
+        count += r->reports[i].count - r->reports[i + 1].count;
+        sum += r->reports[i].sum - r->reports[i + 1].sum;
     }
     if (count || sum)
         die("%s lost or doubled handles", l->name);
     for (int i = 0; i < 2 * pairs; i++) {
-        begun = r->places[i].begun < begun ? r->places[i].begun : begun;
-        ended = r->places[i].ended > ended ? r->places[i].ended : ended;
-        count += i % 2 ? r->places[i].count : 0;
+        begun = r->reports[i].begun < begun ? r->reports[i].begun : begun;
+        ended = r->reports[i].ended > ended ? r->reports[i].ended : ended;
+        count += i % 2 ? r->reports[i].count : 0;
     }
     munmap(c.memory, l->bytes);
     run_free(r);

@@ -38,7 +38,7 @@ static void leave(const struct two_sides *t, int side)
         t->trip->leave(t->shared, side);
 }
 
-static void there(run *r, place *mine, void *shared)
+static void there(run *r, report *mine, void *shared)
 {
     const struct two_sides *t = shared;
     static double blocks[MAX_BLOCKS];
@@ -67,7 +67,7 @@ static void there(run *r, place *mine, void *shared)
     leave(t, 0);
 }
 
-static void back(run *r, place *mine, void *shared)
+static void back(run *r, report *mine, void *shared)
 {
     const struct two_sides *t = shared;
 
@@ -89,7 +89,7 @@ double round_trip(const trip *t, bool same_processor, double seconds)
     run_add(r, back, &sides, same_processor ? 0 : 1);
     run_go(r);
     run_wait(r);
-    ns = r->places[0].value;
+    ns = r->reports[0].value;
     t->close(sides.shared);
     run_free(r);
     return ns;

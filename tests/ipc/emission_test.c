@@ -254,6 +254,33 @@ START_TEST(a_dropped_hint_is_looked_for)
 }
 END_TEST
 
+/* By the second commit the slot may hold the next context. */
+START_TEST(a_context_that_is_ended_twice_spares_the_next_one)
+{
+    mr_emitted end = {.tokens = 1, .final = 1};
+    mr_view view;
+
+    admit(1, 1, 1);
+    work(1);
+    end.handle = next_handle();
+    ck_assert_int_eq(mr_emission_view(emission, end.handle, &view), 0);
+    ck_assert_int_eq(mr_emission_commit(emission, 1, &end, 1), 0);
+    drain();
+    for (uint64_t i = 2; i <= 5; i++) /* one a slot: the first slot's next context, too */
+        if (mr_domain_unfinished(domain) < 4)
+            admit(i, 1, 2);
+    ck_assert_int_eq(mr_emission_commit(emission, 1, &end, 1), 0);
+    work(2);
+    while (!mr_emission_next(emission, &end.handle, 0)) {
+        if (mr_emission_view(emission, end.handle, &view) == -ESTALE)
+            continue;
+        ck_assert(view.done && !view.emitted_final && !view.emitted_tokens);
+        ck_assert_int_eq(mr_emission_commit(emission, 2, &end, 1), 0);
+    }
+    ck_assert_uint_eq(mr_domain_unfinished(domain), 0);
+}
+END_TEST
+
 /* A worker that is slow between DONE and its news: by then the slot holds the next context. */
 START_TEST(news_that_come_late_do_not_silence_the_next_context)
 {
@@ -436,6 +463,7 @@ int main(void)
 
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, a_view_shows_what_was_committed);
+    tcase_add_test(tests, a_context_that_is_ended_twice_spares_the_next_one);
     tcase_add_test(tests, many_commits_make_one_hint);
     tcase_add_test(tests, marks_and_length_are_committed_together);
     tcase_add_test(tests, a_final_part_frees_the_slot_also_when_a_successor_does_it);
