@@ -60,7 +60,7 @@ END
 
 stage_gcc() { # gcc: all tests
     local TEST_JOBS=$((JOBS * 2))
-    need build
+    need build bench
     build_in build all
     test_in build check
 }
