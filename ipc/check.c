@@ -104,7 +104,8 @@ static mr_domain_options options_of(const mr_header *h)
                                .stages = h->stages,
                                .max_attempts = h->max_attempts,
                                .id_table = h->ids_count,
-                               .kinds = h->kinds};
+                               .kinds = h->kinds,
+                               .finished = h->finished_count};
 }
 
 static bool geometry_is_wrong(mr_check *check, uint32_t unused)
@@ -122,8 +123,8 @@ static bool geometry_is_wrong(mr_check *check, uint32_t unused)
     if (h->slots != check->domain->slot_count || h->arena_bytes != check->domain->arena_bytes ||
         h->members_offset != g.members_offset || h->queues_offset != g.queues_offset ||
         h->slots_offset != g.slots_offset || h->ids_offset != g.ids_offset ||
-        h->arena_offset != g.arena_offset || h->total_bytes != g.data_bytes ||
-        h->all_bytes != g.data_bytes + g.stats_bytes)
+        h->finished_offset != g.finished_offset || h->arena_offset != g.arena_offset ||
+        h->total_bytes != g.data_bytes || h->all_bytes != g.data_bytes + g.stats_bytes)
         return mr_check_wrong(check,
                               "its parts don't lie where %u slots and %llu bytes of arena "
                               "would have them",
@@ -379,6 +380,7 @@ int mr_domain_check(mr_domain *domain, mr_check_report *report, void *self, mr_c
     check_marks(&check);
     if ((rc = mr_check_slots(&check)) || (rc = mr_check_queues(&check)))
         return rc;
+    mr_check_events(&check);
     if (census) {
         uint32_t size = census->size < sizeof(counted) ? census->size : sizeof(counted);
 

@@ -40,6 +40,7 @@ void mr_check_pause(const mr_check *check);
 bool mr_check_place_taken(const mr_check *check, uint32_t place);
 
 int mr_check_slots(mr_check *check);
+void mr_check_events(mr_check *check);
 int mr_check_queues(mr_check *check);
 
 #endif

@@ -4,8 +4,10 @@
 #include "ipc/context.h"
 #include "ipc/cursors.h"
 #include "ipc/error.h"
+#include "ipc/events.h"
 #include "ipc/news.h"
 #include "ipc/parts.h"
+#include "ipc/probes.h"
 #include "ipc/slot.h"
 #include "ipc/stats.h"
 #include <errno.h>
@@ -67,6 +69,8 @@ int mr_context_peek(mr_context *context, mr_domain *domain, uint32_t index)
     context->state = mr_slot_load(slot);
     state = mr_state_unpack(context->state);
     context->handle = mr_handle_make(index, state.generation);
+    context->index = index;
+    context->ordinal = atomic_load_explicit(&slot->ordinal, memory_order_relaxed);
     context->params = slot->params;
     if ((rc = mr_context_check_params(domain, slot, &context->params)))
         return rc;
@@ -172,6 +176,15 @@ static void fetch_ahead(const mr_context *later)
         prefetch_to_write(later->tokens + later->now[MR_CURSOR_LENGTH]);
 }
 
+/* The first commit of a second step tells when the first was over: nobody asked the clock then. */
+static void tell_first(mr_context *context)
+{
+    if (*context->step_at == context->leased_at)
+        return;
+    context->first_due = false;
+    mr_events_first(context->slot, context->state, *context->step_at);
+}
+
 void mr_context_commit(mr_context *context)
 {
     if (context->worker && mr_slot_load(context->slot) != context->state)
@@ -179,7 +192,11 @@ void mr_context_commit(mr_context *context)
     mr_cursors_write(context->slot, context->sequence++, context->now, words_due(context));
     if (!context->worker)
         return;
+    MR_PROBE4(commit, context->ordinal, context->index, context->member,
+              context->now[MR_CURSOR_LENGTH]);
     clear_attempts(context);
+    if (context->first_due)
+        tell_first(context);
     fetch_ahead(context->ahead);
     mr_news_tell(context->domain, context->handle);
     mr_stats_count(context->stats, MR_STAT_commits, 1);

@@ -19,6 +19,8 @@ struct mr_context {
     mr_handle handle;
     uint64_t state;    /* the state word under which it is held */
     mr_params params;  /* a private copy, checked */
+    uint32_t index;    /* of the slot */
+    uint64_t ordinal;  /* of its record */
     uint64_t sequence; /* of the last commit */
     size_t words;      /* cursors that its kind uses */
     int64_t now[MR_CURSOR_WORDS];
@@ -44,6 +46,10 @@ struct mr_context {
     int64_t counted;          /* length up to which generated tokens are counted in the stats */
     mr_stats *stats;          /* the holder's page, or NULL */
     struct mr_worker *worker; /* the holder, or NULL */
+    uint32_t member;          /* its place */
+    bool first_due;           /* the end of its first step isn't told yet */
+    uint64_t leased_at;       /* the holder's time of a step when it was leased */
+    const uint64_t *step_at;  /* the holder's time of the present step */
     const mr_context *ahead;  /* held by it too, a few places behind in its batch; or NULL */
     uint64_t fingerprint;     /* the holder's; put into the cursors with the first new token */
 };

@@ -59,6 +59,8 @@ static void init_header(mr_domain *domain, const char *name, const mr_geometry *
     h->slots_offset = g->slots_offset;
     h->ids_offset = g->ids_offset;
     h->ids_count = g->options.id_table;
+    h->finished_offset = g->finished_offset;
+    h->finished_count = g->options.finished;
     h->arena_offset = g->arena_offset;
     h->arena_bytes = g->options.arena_bytes;
     snprintf(h->name, sizeof(h->name), "%s", name);

@@ -26,6 +26,7 @@ struct mr_domain {
     mr_queue *queues;
     mr_slot *slots;
     mr_id *ids;
+    mr_finished *finished;
     /* private copies of what is constant: never read again from shared memory */
     uint32_t slot_count;
     uint32_t stage_count;
@@ -36,6 +37,7 @@ struct mr_domain {
     uint32_t spin_us;              /* how long a consumer of this process spins */
     uint64_t patience_ns; /* how long a context waits for a worker of the kind that began it */
     uint64_t id_count;
+    uint32_t finished_count;
     uint64_t arena_offset;
     uint64_t arena_bytes;
     mr_domain_info info;

@@ -132,6 +132,7 @@ int mr_view_bind(mr_domain *domain)
     domain->vocabulary = h->vocabulary;
     domain->max_attempts = h->max_attempts;
     domain->id_count = h->ids_count;
+    domain->finished_count = h->finished_count;
     domain->arena_offset = h->arena_offset;
     domain->arena_bytes = h->arena_bytes;
     domain->spin_us = spin_time(h->spin_us);
@@ -140,10 +141,12 @@ int mr_view_bind(mr_domain *domain)
         domain->slot_count > MR_MAX_SLOTS || domain->stage_count < 1 ||
         domain->stage_count > MR_MAX_STAGES || domain->max_attempts < 1 ||
         (domain->id_count & (domain->id_count - 1)) || !domain->id_count ||
+        !domain->finished_count ||
         !lies_inside(domain, h->members_offset, MR_MAX_MEMBERS, sizeof(mr_place_record)) ||
         !lies_inside(domain, h->queues_offset, MR_QUEUES, sizeof(mr_queue)) ||
         !lies_inside(domain, h->slots_offset, h->slots, sizeof(mr_slot)) ||
         !lies_inside(domain, h->ids_offset, h->ids_count, sizeof(mr_id)) ||
+        !lies_inside(domain, h->finished_offset, domain->finished_count, sizeof(mr_finished)) ||
         !lies_inside(domain, h->arena_offset, h->arena_bytes, 1))
         return mr_fail(EBADMSG,
                        "domain '%.*s' is corrupt: an offset in its header lies outside of its %llu "
@@ -153,6 +156,7 @@ int mr_view_bind(mr_domain *domain)
     domain->queues = (mr_queue *)(void *)(domain->data + h->queues_offset);
     domain->slots = (mr_slot *)(void *)(domain->data + h->slots_offset);
     domain->ids = (mr_id *)(void *)(domain->data + h->ids_offset);
+    domain->finished = (mr_finished *)(void *)(domain->data + h->finished_offset);
     if (!bind_rings(domain))
         return mr_fail(EBADMSG, "domain '%.*s' is corrupt: a ring lies outside of it; discard it",
                        MR_NAME_MAX, h->name);

@@ -16,8 +16,10 @@
 #include "ipc/context.h"
 #include "ipc/cursors.h"
 #include "ipc/error.h"
+#include "ipc/events.h"
 #include "ipc/member.h"
 #include "ipc/news.h"
+#include "ipc/probes.h"
 #include "ipc/queue.h"
 #include "ipc/slot.h"
 #include <errno.h>
@@ -51,6 +53,7 @@ struct mr_emission {
     uint64_t length;
     uint64_t next_look; /* when the supervisor is looked after again, monotonic time */
     uint64_t suspect;   /* handle + 1 of the context at which the last collectors died; 0: none */
+    uint64_t untimed;   /* requests that had ended before the last commit */
     bool armed;         /* the eventfd is watched: producers write it */
     bool at_suspect;    /* it was looked at since the last mr_emission_next() */
     uint32_t look;      /* slots in [look, slot_count) are still to be given once */
@@ -94,6 +97,9 @@ static void apply_part(mr_domain *domain, mr_handle handle, uint64_t tokens, uin
         return;
     mr_marks_store(slot, tokens & ~FINAL_BIT, bytes);
     if (tokens & FINAL_BIT) {
+        mr_events_finish(domain, handle, !own);
+        MR_PROBE3(emit, atomic_load_explicit(&slot->ordinal, memory_order_relaxed), index,
+                  tokens & ~FINAL_BIT);
         atomic_store_explicit(&slot->emitted_final, MR_FINAL, memory_order_release);
         free_slot(domain, index);
     }
@@ -152,8 +158,14 @@ int mr_emission_commit(mr_emission *emission, uint64_t length, const mr_emitted 
     mr_twin_write(&h->journal_sequence, h->journal[0], MR_JOURNAL_WORDS, journal,
                   MR_JOURNAL_PARTS + count * MR_PART_WORDS);
     emission->length = length;
+    emission->untimed = atomic_load_explicit(&h->finished, memory_order_relaxed);
     apply_journal(emission, journal);
     return 0;
+}
+
+void mr_emission_time(mr_emission *emission, uint64_t now)
+{
+    mr_events_emitted(emission->domain, emission->untimed, now);
 }
 
 /* ---- beginning ---- */

@@ -42,6 +42,9 @@ static int check_options(const mr_domain_options *o)
         return mr_fail(EINVAL, "attempts '%u' are more than %u", o->max_attempts, MR_ATTEMPTS_MAX);
     if (o->kinds & ~(uint32_t)MR_TAKES_ALL)
         return mr_fail(EINVAL, "kinds '%#x' has some that are unknown", o->kinds);
+    if (o->finished > MR_MAX_FINISHED)
+        return mr_fail(EINVAL, "to keep '%u' ended requests is more than %d", o->finished,
+                       MR_MAX_FINISHED);
     if (o->id_table > UINT64_C(1) << 32)
         return mr_fail(EINVAL, "a table of '%llu' ids is more than 2^32",
                        (unsigned long long)o->id_table);
@@ -59,6 +62,7 @@ int mr_geometry_plan(const mr_domain_options *options, mr_geometry *g)
     g->options.stages = g->options.stages ? g->options.stages : 1;
     g->options.max_attempts = g->options.max_attempts ? g->options.max_attempts : 3;
     g->options.kinds = g->options.kinds ? g->options.kinds : MR_TAKES_TEXT;
+    g->options.finished = g->options.finished ? g->options.finished : 4096;
     g->options.id_table = power_of_two(g->options.id_table ? g->options.id_table : 65536);
     if ((rc = check_options(&g->options)))
         return rc;
@@ -70,7 +74,9 @@ int mr_geometry_plan(const mr_domain_options *options, mr_geometry *g)
     g->entries_offset = round_up(g->queues_offset + MR_QUEUES * sizeof(mr_queue), 4096);
     g->slots_offset = round_up(g->entries_offset + MR_QUEUES * g->ring_entries * 8, 4096);
     g->ids_offset = round_up(g->slots_offset + g->options.slots * sizeof(mr_slot), 4096);
-    g->arena_offset = round_up(g->ids_offset + g->options.id_table * sizeof(mr_id), 4096);
+    g->finished_offset = round_up(g->ids_offset + g->options.id_table * sizeof(mr_id), 4096);
+    g->arena_offset =
+        round_up(g->finished_offset + g->options.finished * sizeof(mr_finished), 4096);
     g->data_bytes = g->arena_offset + g->options.arena_bytes;
     g->stats_bytes = round_up(sizeof(mr_stats_segment), 4096);
     return 0;
@@ -106,6 +112,8 @@ uint64_t mr_layout_epoch(void)
         offsetof(mr_queue, doorbell),
         sizeof(mr_slot),
         offsetof(mr_slot, sequence),
+        offsetof(mr_slot, leases),
+        offsetof(mr_slot, later_leases),
         offsetof(mr_slot, ordinal),
         offsetof(mr_slot, seal),
         offsetof(mr_slot, params),
@@ -113,6 +121,8 @@ uint64_t mr_layout_epoch(void)
         offsetof(mr_params, sampling),
         sizeof(mr_sampling),
         sizeof(mr_id),
+        sizeof(mr_finished),
+        offsetof(mr_header, finished),
         sizeof(sem_t),
         MR_CURSOR_WORDS,
         MR_JOURNAL_WORDS,

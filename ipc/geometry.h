@@ -15,6 +15,7 @@ typedef struct mr_geometry {
     uint64_t entries_offset; /* of all rings, one behind the other */
     uint64_t slots_offset;
     uint64_t ids_offset;
+    uint64_t finished_offset;
     uint64_t arena_offset;
     uint64_t data_bytes;  /* of the data segment */
     uint64_t stats_bytes; /* of the stats segment */

@@ -18,6 +18,7 @@
 #include "ipc/error.h"
 #include "ipc/member.h"
 #include "ipc/news.h"
+#include "ipc/probes.h"
 #include "ipc/queue.h"
 #include "ipc/slot.h"
 #include "ipc/twin.h"
@@ -354,6 +355,9 @@ static void publish(mr_intake *intake, uint32_t index, const mr_request *request
     mr_state_parts state = mr_state_unpack(word);
 
     state.stage = request->stage;
+    atomic_store_explicit(&slot->queued, request->accepted ? mr_boottime_ns() : 0,
+                          memory_order_relaxed);
+    MR_PROBE3(accept, request->ordinal, index, request->prompt_length);
     if (request->kind == MR_KIND_REFUSAL) {
         state.state = MR_STATE_DONE;
         mr_slot_change(slot, word, state);

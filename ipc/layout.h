@@ -9,7 +9,7 @@
  * written by different processes lie on lines of their own (128 bytes for the hottest, since
  * processors fetch lines in pairs), but for those that are always handed over together.
  *
- *     header | members | queues + ring entries | slots | id table | arena
+ *     header | members | queues + ring entries | slots | id table | finished requests | arena
  */
 #ifndef MILLRACE_IPC_LAYOUT_H
 #define MILLRACE_IPC_LAYOUT_H
@@ -17,6 +17,7 @@
 #include <millrace/context.h>
 #include <millrace/domain.h>
 #include <millrace/emission.h>
+#include <millrace/trace.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -233,9 +234,63 @@ typedef struct mr_params {
     };
 } mr_params;
 
+/* ---- the way of a request (events.h) ---- */
+
+/* One holding of a context by a worker; words packed and told apart as events.h says. */
+typedef struct mr_lease_record {
+    mr_word begun;
+    mr_word begun_at; /* the slot's sequence then */
+    mr_word first;    /* when the first step was over */
+    mr_word ended;
+    mr_word ended_at;
+} mr_lease_record;
+
+/* Its words, where a copy is an array of them. */
+enum {
+    MR_LEASE_BEGUN,
+    MR_LEASE_BEGUN_AT,
+    MR_LEASE_FIRST,
+    MR_LEASE_ENDED,
+    MR_LEASE_ENDED_AT,
+    MR_LEASE_WORDS
+};
+
+_Static_assert(sizeof(mr_lease_record) == MR_LEASE_WORDS * 8, "a lease is its words");
+
+/* What is kept of a request that ended. */
+typedef struct mr_way {
+    uint64_t handle;
+    uint64_t ordinal;
+    uint64_t accepted;
+    uint64_t queued;
+    int64_t prompt_length;
+    int64_t length;
+    uint32_t choice;
+    uint32_t choices;
+    uint32_t kind;
+    uint32_t failed;
+    uint32_t cancel;
+    uint32_t id_bytes; /* of the whole id; as much of it as there is room for follows */
+    uint64_t leases;   /* in all */
+    uint64_t lease[MR_TRACE_LEASES][MR_LEASE_WORDS]; /* as in the slot */
+    char id[MR_TRACE_ID];
+} mr_way;
+
+/* Written by the collector. */
+typedef struct mr_finished {
+    _Alignas(64) mr_word number; /* counts from 1; 0: just being written */
+    mr_word emitted;             /* boot time; 0: not known */
+    mr_word way[sizeof(mr_way) / 8];
+} mr_finished;
+
+_Static_assert(sizeof(mr_way) % 8 == 0 && sizeof(mr_finished) == 384, "whole words, whole lines");
+
 typedef struct mr_slot {
     /* {generation 28, attempts 4, state 4, stage 8, owner 20}: slot.h; by CAS */
     _Alignas(128) mr_word state;
+    /* by who owns the slot; its first lease lies where the state is written anyway (events.h) */
+    mr_word leases; /* {generation 28, leases 36} */
+    mr_lease_record first_lease;
     /* stored by whoever wants the context to end */
     _Alignas(64) mr_word cancel;
     /* the collector's marks, copied from its journal */
@@ -256,7 +311,9 @@ typedef struct mr_slot {
     mr_word choice; /* {choices 32, choice 32} */
     mr_range arena; /* the whole range of the context; constant from FILLING to the next FILLING */
     uint64_t seal;  /* of these and of params: slot.h */
+    mr_word queued; /* boot time of its acceptance; 0: not known */
     _Alignas(64) mr_params params;
+    _Alignas(64) mr_lease_record later_leases[MR_TRACE_LEASES - 1];
 } mr_slot;
 
 /* ---- the header ---- */
@@ -290,9 +347,10 @@ typedef struct mr_header {
     uint64_t arena_bytes;
     char name[MR_NAME_MAX + 1];
     char stage_names[MR_MAX_STAGES][MR_STAGE_NAME_MAX + 1];
-    uint32_t kinds; /* enum mr_kinds */
-    uint32_t reserved_word;
-    uint64_t reserved[31];
+    uint32_t kinds;          /* enum mr_kinds */
+    uint32_t finished_count; /* requests that ended and are kept */
+    uint64_t finished_offset;
+    uint64_t reserved[30];
 
     /* the supervisor's */
     _Alignas(128) _Atomic uint32_t phase; /* enum mr_phase, as domain.h has it */
@@ -310,6 +368,7 @@ typedef struct mr_header {
     /* the collector's */
     _Alignas(128) mr_word journal_sequence;
     mr_word emitting; /* handle at work */
+    mr_word finished; /* requests that ended, in all: events.h */
     _Alignas(
         64) mr_word journal[2][MR_JOURNAL_WORDS]; /* {length, n, n x {handle, tokens, bytes}} */
 } mr_header;

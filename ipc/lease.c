@@ -6,6 +6,8 @@
  */
 #include "ipc/lease.h"
 #include "ipc/cursors.h"
+#include "ipc/events.h"
+#include "ipc/member.h"
 #include "ipc/news.h"
 #include "ipc/queue.h"
 #include <errno.h>
@@ -63,5 +65,6 @@ int mr_lease_fail(mr_domain *domain, uint32_t index, uint64_t held, const char *
     mr_cursors_read(slot, cursors, &sequence);
     cursors[MR_CURSOR_FAILURE] = 1;
     mr_cursors_write(slot, sequence, cursors, MR_CURSOR_WORDS);
+    mr_events_end(slot, held, MR_TRACE_FAILED, mr_boottime_ns());
     return mr_lease_to_done(domain, index, held);
 }

@@ -17,8 +17,10 @@
 #include "ipc/sweep.h"
 #include "ipc/context.h"
 #include "ipc/error.h"
+#include "ipc/events.h"
 #include "ipc/lease.h"
 #include "ipc/member.h"
+#include "ipc/probes.h"
 #include "ipc/queue.h"
 #include "ipc/slot.h"
 #include "ipc/twin.h"
@@ -54,6 +56,9 @@ bool mr_sweep_take_back(mr_domain *domain, uint32_t index, uint64_t held, uint64
     uint32_t attempts = state.attempts + was_at_work(alone, index, state.generation);
     mr_context context;
 
+    mr_events_end(&domain->slots[index], held, MR_TRACE_TAKEN_BACK, mr_boottime_ns());
+    MR_PROBE3(sweep, atomic_load_explicit(&domain->slots[index].ordinal, memory_order_relaxed),
+              index, state.owner);
     if (state.stage >= domain->stage_count) {
         mr_lease_fail(domain, index, held, "the request's state word was overwritten");
         return true;

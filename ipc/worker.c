@@ -17,8 +17,10 @@
  */
 #include "ipc/context.h"
 #include "ipc/error.h"
+#include "ipc/events.h"
 #include "ipc/lease.h"
 #include "ipc/member.h"
+#include "ipc/probes.h"
 #include "ipc/queue.h"
 #include "ipc/slot.h"
 #include "ipc/stats.h"
@@ -38,6 +40,7 @@ enum {
     AHEAD = 4,             /* places in a batch: about as many misses as overlap */
     OPTIONS_MAX = 4096,    /* bytes of options, of any version to come */
     LOOK_NS = 50000000,    /* between two looks after the supervisor */
+    LONG_STEP_NS = 100000, /* a step beside which the clock costs nothing */
     AUDIT_NS = 1000000000  /* between two looks for leases of ours that we don't hold */
 };
 
@@ -66,6 +69,7 @@ struct mr_worker {
     uint64_t now;        /* boot time, of the present call of mr_worker_batch() */
     uint64_t step_begun; /* of the step that its caller is in; 0: none */
     uint64_t step_time;  /* of the last one that ended, not recorded yet; 0: none */
+    uint64_t last_step;  /* of the last one that ended */
     uint64_t next_audit; /* when its leases are looked through again, boot time */
     unsigned claims;
     mr_context **held;
@@ -330,6 +334,12 @@ static void hold(mr_worker *worker, mr_context *context)
     context->worker = worker;
     context->stats = worker->member->stats;
     context->fingerprint = worker->member->fingerprint;
+    context->member = (uint32_t)worker->member->index;
+    context->first_due = true;
+    context->leased_at = worker->now;
+    context->step_at = &worker->now;
+    mr_events_begin(context->slot, context->state, worker->now, context->sequence);
+    MR_PROBE3(lease, context->ordinal, context->index, context->member);
     worker->may_suspect |= mr_context_suspect(context);
     worker->tokens += tokens_needed(worker, context);
     worker->held[worker->count++] = context;
@@ -507,7 +517,7 @@ static void end_step(mr_worker *worker)
     if (!worker->step_begun)
         return;
     record_step(worker);
-    worker->step_time = worker->now - worker->step_begun;
+    worker->step_time = worker->last_step = worker->now - worker->step_begun;
     worker->step_begun = 0;
 }
 
@@ -691,6 +701,15 @@ void mr_worker_progress(mr_worker *worker)
 
 /* ---- letting go ---- */
 
+/* Tells that the lease ends. Where steps are short their beginning is exact enough, and the clock
+ * costs more than a commit; where they are long it costs nothing. */
+static void tell_end(const mr_worker *worker, const mr_context *context, enum mr_trace_end end)
+{
+    const bool is_long = worker->last_step >= LONG_STEP_NS;
+
+    mr_events_end(context->slot, context->state, end, is_long ? mr_boottime_ns() : worker->now);
+}
+
 static int check_held(const mr_worker *worker, const mr_context *context)
 {
     if (!context || context->worker != worker || !context->slot)
@@ -715,14 +734,20 @@ int mr_worker_hand_on(mr_worker *worker, mr_context *context)
         return mr_fail(EINVAL, "the context has changes that nobody else sees: realise its "
                                "placeholder, leave its reserve scope, release its hold first");
     index = mr_handle_index(context->handle);
+    if (mr_slot_load(context->slot) != context->state)
+        return lost(worker, context, -ESTALE);
     next = mr_state_unpack(context->state).stage + 1;
-    if (next < worker->domain->stage_count && !mr_context_cancelled(context))
+    MR_PROBE4(hand_on, context->ordinal, context->index, context->member, next);
+    if (next < worker->domain->stage_count && !mr_context_cancelled(context)) {
+        tell_end(worker, context, MR_TRACE_HANDED_ON);
         return lost(worker, context,
                     mr_lease_to_ready(worker->domain, index, context->state, next, 0, 0));
+    }
     if (!mr_context_is_done(context) && !mr_context_cancelled(context))
         return mr_fail(EINVAL,
                        "the context is neither done nor cancelled: update it until it is done, "
                        "or put it back");
+    tell_end(worker, context, MR_TRACE_DONE);
     return lost(worker, context, mr_lease_to_done(worker->domain, index, context->state));
 }
 
@@ -735,6 +760,7 @@ int mr_worker_put_back(mr_worker *worker, mr_context *context)
         return rc;
     if (mr_slot_load(context->slot) != context->state)
         return lost(worker, context, -ESTALE);
+    tell_end(worker, context, MR_TRACE_PUT_BACK);
     if (!mr_context_text(context)) {
         mr_context_forget(context);
     } else {

@@ -94,6 +94,7 @@ static void count_batch(struct collector *collector, uint64_t bytes)
         if (answered->tokens > 0)
             mr_stats_record(stats, MR_HISTOGRAM_output_length, answered->tokens, 1);
     }
+    mr_emission_time(collector->emission, now);
     mr_stats_add(stats, MR_STAT_emitted_tokens, collector->tokens);
     mr_stats_add(stats, MR_STAT_emitted_bytes, bytes);
     mr_stats_add(stats, MR_STAT_requests_finished, collector->requests);

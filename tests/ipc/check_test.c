@@ -402,6 +402,25 @@ static void empty_ring(uint32_t number)
     atomic_store(&domain->queues[number].ring.rescan, 0);
 }
 
+START_TEST(ways_of_requests_that_cannot_be_are_found)
+{
+    mr_finished *kept = &domain->finished[1];
+    const uint64_t begun = atomic_load(&leased->first_lease.begun);
+
+    atomic_store(&leased->first_lease.begun, begun ^ UINT64_C(1) << 60); /* another request's */
+    is_found_in(leased, "what it tells of lease 1");
+    atomic_store(&leased->first_lease.begun, begun ^ UINT64_C(1) << 53); /* no beginning */
+    is_found_in(leased, "what it tells of lease 1");
+    atomic_store(&leased->first_lease.begun, begun);
+    atomic_store(&kept->number, 2); /* but none has ended */
+    is_found("ended requests", "place 1 has request 2 of 0");
+    atomic_store(&domain->header->finished, 2);
+    is_clean();
+    atomic_store(&kept->number, 1);
+    is_found("ended requests", "place 1 has request 1 of 2");
+}
+END_TEST
+
 START_TEST(what_waits_for_nobody_is_found_once_nobody_is_there)
 {
     mr_worker_leave(worker);
@@ -517,6 +536,7 @@ int main(void)
     tcase_add_test(busy, slots_that_share_something_are_found);
     tcase_add_test(busy, a_ring_that_was_overwritten_is_found);
     tcase_add_test(busy, a_bell_that_was_overwritten_is_found);
+    tcase_add_test(busy, ways_of_requests_that_cannot_be_are_found);
     tcase_add_test(busy, what_waits_for_nobody_is_found_once_nobody_is_there);
     tcase_add_test(busy, what_is_in_use_is_counted);
     tcase_add_test(busy, a_domain_is_inspected_without_being_touched);

@@ -187,6 +187,7 @@ static void make_whole(void)
                                        .arena_bytes = 1 << 15,
                                        .max_length = 64,
                                        .id_table = 64,
+                                       .finished = 8,
                                        .kinds = MR_TAKES_ALL};
     mr_domain *domain;
     char name[40];
@@ -414,14 +415,27 @@ static void supervise(mr_domain *domain)
         mr_supervisor_sweep(domain, i, NULL);
 }
 
+static int see(void *self, const mr_trace *trace)
+{
+    unsigned *ends = self;
+
+    for (uint32_t i = 0; i < trace->leases; i++)
+        ends[trace->lease[i].end]++;
+    return 0;
+}
+
 static void use(mr_domain *domain)
 {
+    unsigned ends[MR_TRACE_FAILED + 1] = {0};
+
+    mr_trace_each(domain, see, ends);
     mr_domain_check(domain, NULL, NULL, NULL);
     use_emission(domain);
     use_worker(domain);
     use_intake(domain);
     supervise(domain);
     use_emission(domain);
+    mr_trace_each(domain, see, ends);
 }
 
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t size)

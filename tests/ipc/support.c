@@ -26,7 +26,8 @@ mr_domain *support_domain(uint32_t slots)
                                                    .slots = slots,
                                                    .arena_bytes = 1 << 20,
                                                    .max_length = 128,
-                                                   .id_table = 64});
+                                                   .id_table = 64,
+                                                   .finished = 64});
 }
 
 void support_close(mr_domain *domain)

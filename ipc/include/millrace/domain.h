@@ -27,6 +27,7 @@ enum {
     MR_MAX_MEMBERS = 64,
     MR_MAX_SLOTS = 32768,
     MR_MAX_CHOICES = 128,
+    MR_MAX_FINISHED = 65536,
     MR_STAGE_NAME_MAX = 15
 };
 
@@ -56,9 +57,9 @@ typedef struct mr_domain_options {
     uint64_t created;               /* seconds since the epoch, for results; 0: now */
     uint64_t id_table;              /* custom ids that are checked for duplicates; 0: 65,536 */
     uint32_t named;                 /* 1: the user gave the name, so a dead one is kept for him */
-    uint32_t spin_us; /* microseconds that a consumer spins before it sleeps; 0: by the cores */
-    uint32_t kinds;   /* enum mr_kinds of the requests taken in; 0: text alone */
-    uint32_t reserved;
+    uint32_t spin_us;  /* microseconds that a consumer spins before it sleeps; 0: by the cores */
+    uint32_t kinds;    /* enum mr_kinds of the requests taken in; 0: text alone */
+    uint32_t finished; /* ended requests of which the way is kept (trace.h); 0: 4,096 */
 } mr_domain_options;
 
 /* What a domain is, from its header; constant while it lives. */

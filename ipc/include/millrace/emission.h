@@ -140,6 +140,11 @@ void mr_emission_stop(mr_emission *emission, mr_handle handle);
 int mr_emission_commit(mr_emission *emission, uint64_t length, const mr_emitted *parts,
                        size_t count);
 
+/* mr_emission_time - when the last commit was made (nanoseconds of CLOCK_BOOTTIME), for
+ * mr_trace.emitted of the requests that it ended. Plain stores. Killed before it: their time isn't
+ * known. */
+void mr_emission_time(mr_emission *emission, uint64_t now);
+
 #ifdef __cplusplus
 }
 #endif

@@ -21,6 +21,7 @@
 #include <millrace/stats.h>
 #include <millrace/supervise.h>
 #include <millrace/text.h>
+#include <millrace/trace.h>
 #include <millrace/tts.h>
 #include <millrace/validate.h>
 #include <millrace/vision.h>

@@ -117,6 +117,7 @@ static void make_domain(struct world *world, uint32_t stages)
         .stage_names = names,
         .created = 1,
         .id_table = 8,
+        .finished = 16,
     };
     char name[40];
 
