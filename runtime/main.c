@@ -35,6 +35,7 @@ static const struct verb {
     {"stat", stat_main, "all that a domain counts"},
     {"top", top_main, "a domain on the terminal, once a second"},
     {"metrics", metrics_main, "what a domain counts, for Prometheus"},
+    {"trace", trace_main, "the way of a request: who did what with it, and when"},
     {"fsck", fsck_main, "check a domain's memory, of a run that goes on or is dead"},
     {"verify-worker", verify_main, "tell whether a worker of your own does what it should"},
     {"help", help_main, "this text"},

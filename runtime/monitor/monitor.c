@@ -21,7 +21,7 @@ uint64_t boot_time(void)
 
 static void segment_is_cut(int number)
 {
-    static const char message[] = "\nmillrace: the domain's stats were cut while they were read\n";
+    static const char message[] = "\nmillrace: the domain's memory was cut while it was read\n";
     (void)number;
     _exit(write(STDERR_FILENO, message, sizeof(message) - 1) < 0 ? 1 : MONITOR_FAILED);
 }
@@ -50,7 +50,7 @@ static int add_name(void *self, const char *name)
     return 0;
 }
 
-static int only_domain(char name[MR_NAME_MAX + 1], char *why, size_t size)
+int monitor_only_domain(char name[MR_NAME_MAX + 1], char *why, size_t size)
 {
     struct names names = {0};
     int error = mr_stats_each(add_name, &names);
@@ -70,7 +70,7 @@ int snapshot_open(struct snapshot *snapshot, const char *name, char *why, size_t
     int error = 0;
     *snapshot = (struct snapshot){.head.size = sizeof(snapshot->head)};
     if (name == NULL) {
-        error = only_domain(only, why, size);
+        error = monitor_only_domain(only, why, size);
         name = only;
     }
     if (error < 0)

@@ -1,12 +1,14 @@
 /*
- * monitor.h - what the verbs that watch domains share: ls, stat, metrics, top
+ * monitor.h - what the verbs that watch domains share: ls, stat, metrics, top, trace
  *
- * They read stats segments alone, so they need no permission on a domain's data and cost its
- * processes nothing. A verb exits with 0, or 2 when it could not do what it was asked to.
+ * All but `trace` read stats segments alone, so they need no permission on a domain's data. None
+ * costs its processes anything. A verb exits with 0, or 2 when it could not do what it was asked
+ * to.
  */
 #ifndef RUNTIME_MONITOR_MONITOR_H
 #define RUNTIME_MONITOR_MONITOR_H
 
+#include <millrace/domain.h>
 #include <millrace/stats.h>
 #include <stdio.h>
 
@@ -25,10 +27,14 @@ int ls_main(int argc, char **argv);
 int stat_main(int argc, char **argv);
 int metrics_main(int argc, char **argv);
 int top_main(int argc, char **argv);
+int trace_main(int argc, char **argv);
 
 /* monitor_begin - who speaks; and a segment that is cut while it is read ends the process with a
  * sentence */
 void monitor_begin(const char *verb);
+
+/* monitor_only_domain - the name of the only domain of the machine; or -errno, with `why` */
+int monitor_only_domain(char name[MR_NAME_MAX + 1], char *why, size_t size);
 
 /*
  * snapshot_open - the domain `name`, or the only one of the machine if that is NULL

@@ -33,6 +33,7 @@ enum {
     OPTION_SAMPLE_RATE,
     OPTION_NO_IO_URING,
     OPTION_NO_SECCOMP,
+    OPTION_TRACE,
     OPTION_HELP,
     OPTION_VERSION
 };
@@ -64,6 +65,7 @@ static const struct option table[] = {
     {"sample-rate", required_argument, NULL, OPTION_SAMPLE_RATE},
     {"no-io-uring", no_argument, NULL, OPTION_NO_IO_URING},
     {"no-seccomp", no_argument, NULL, OPTION_NO_SECCOMP},
+    {"trace", required_argument, NULL, OPTION_TRACE},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
     {NULL, 0, NULL, 0}};
@@ -108,6 +110,9 @@ void options_help(void)
         "      --sample-rate HZ  samples a second of speech; default 24000\n"
         "      --no-io-uring     read and write by plain system calls\n"
         "      --no-seccomp      let members keep the system calls that they never need\n"
+        "      --trace FILE      at the end, write the ways of the last 4096 requests as Chrome "
+        "trace\n"
+        "                        events, for ui.perfetto.dev\n"
         "      --log-level LEVEL error, warning (default), info or debug\n"
         "      --help, --version\n"
         "\n"
@@ -278,6 +283,9 @@ static bool read_option(struct run_options *options, int option)
     case OPTION_NO_SECCOMP:
         options->unconfined = true;
         return true;
+    case OPTION_TRACE:
+        options->trace = optarg;
+        return true;
     default:
         return false; /* getopt_long() has said what is wrong */
     }
@@ -287,6 +295,8 @@ static bool check_together(const struct run_options *options, int argc, char **a
 {
     if (argc - optind > 1)
         return wrong("'%s' is one file of requests too many; a run takes one", argv[optind + 1]);
+    if (options->trace != NULL && options->discard != NULL)
+        return wrong("a run that is discarded isn't looked at; leave out --trace%s", "");
     if (options->resume != NULL && options->discard != NULL)
         return wrong("--resume and --discard exclude each other%s", "");
     if ((options->resume != NULL || options->discard != NULL) &&

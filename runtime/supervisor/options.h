@@ -16,6 +16,7 @@ struct run_options {
     const char *worker; /* command; NULL: the one that is shipped */
     const char *resume;
     const char *discard;
+    const char *trace; /* file for the ways of the requests, at the end; NULL: none */
     unsigned workers;
     unsigned max_batch; /* 0: the worker's default */
     unsigned threads;   /* 0: the worker's default */

@@ -8,6 +8,7 @@
 #include "runtime/log.h"
 #include "runtime/supervisor/geometry.h"
 #include "runtime/supervisor/supervisor.h"
+#include "runtime/timeline.h"
 #include <errno.h>
 #include <millrace/emission.h>
 #include <stdio.h>
@@ -284,6 +285,35 @@ static void supervisor_close(struct supervisor *run)
     close(run->timer);
 }
 
+/* ---- the ways of its requests ---- */
+
+/* Before the run, so that nobody learns after an hour that the file can't be written. */
+static int open_trace(FILE **file, const char *path)
+{
+    *file = path != NULL ? fopen(path, "we") : NULL;
+    if (path == NULL || *file != NULL)
+        return 0;
+    log_error("cannot write the trace '%s': %s", path, strerror(errno));
+    return -errno;
+}
+
+static void close_trace(FILE *file, const char *path, const mr_domain *domain)
+{
+    struct timeline timeline;
+    int error;
+    if (file == NULL)
+        return;
+    error = domain != NULL ? timeline_read(&timeline, domain) : 0;
+    if (domain != NULL && error == 0) {
+        error = timeline_chrome(&timeline, file);
+        timeline_free(&timeline);
+    }
+    if (fclose(file) != 0 && error == 0)
+        error = -errno;
+    if (error < 0)
+        log_error("cannot write the trace '%s': %s", path, strerror(-error));
+}
+
 static int run_it(const struct run_options *options)
 {
     struct supervisor run = {
@@ -294,6 +324,9 @@ static int run_it(const struct run_options *options)
         .input = {.fd = -1, .spool = -1, .relay = {-1, -1}, .terminal = -1, .pump = -1},
         .output = {.fd = -1, .spool = -1}};
     int status = RUN_IMPOSSIBLE;
+    FILE *trace;
+    if (open_trace(&trace, options->trace) < 0)
+        return RUN_IMPOSSIBLE;
     if (start(&run, options) == 0) {
         supervisor_loop(&run);
         status = final_status(&run);
@@ -301,6 +334,7 @@ static int run_it(const struct run_options *options)
         if (stays(&run))
             say_what_stays(&run);
     }
+    close_trace(trace, options->trace, run.domain);
     supervisor_close(&run);
     return status;
 }

@@ -1,6 +1,6 @@
 # live.sh - a running group for the shell tests of this folder, sourced by them
 #
-# After `live_start` the domain $name has answered 20 requests with the bundled model and
+# After `live_start [OPTION...]` the domain $name has answered 20 requests with the bundled model and
 # waits for more on descriptor 9; `live_end` ends it. The folder is the current one.
 
 millrace=$MILLRACE_BUILD/millrace
@@ -34,12 +34,12 @@ answered() { # COUNT
     [ -f out ] && [ "$(grep -c secret out)" -ge "$1" ]
 }
 
-live_start() {
+live_start() { # [OPTION OF RUN...]
     folder=$(mktemp -d)
     cd "$folder"
     mkfifo in
     "$millrace" run -m "$MILLRACE_TEST_DATA/../models/bundled/millrace-stories.gguf" --name "$name" \
-        -n 2 --threads 1 -o out in 2>said &
+        -n 2 --threads 1 -o out "$@" in 2>said &
     run=$!
     exec 9>in
     trap 'kill -9 $run 2>/dev/null || true; rm -rf "$folder" /dev/shm/millrace.$name.*' EXIT
