@@ -3,9 +3,7 @@
  *
  * Short pieces (nearly all words) lie in arrays, and each round looks for the least merge in all
  * of them: no pointers, no heap, a few cache lines. Longer ones are a linked list with a heap of
- * candidates. A candidate isn't taken out of the heap when one of its two symbols changes; it is
- * recognised as stale when it comes up: symbols only grow, so the pair at a place is the pair of
- * then exactly if it still has the same length.
+ * candidates.
  */
 #include "runtime/tokenizer/bpe.h"
 #include "runtime/tokenizer/grow.h"
@@ -25,16 +23,10 @@ typedef struct bpe_symbol {
     uint32_t after;
 } bpe_symbol;
 
-typedef struct bpe_candidate {
-    uint64_t order; /* rank << 32 | index of the left symbol */
-    int32_t id;
-    uint32_t length; /* of both symbols together */
-} bpe_candidate;
-
 void bpe_memory_free(bpe_memory *memory)
 {
     free(memory->symbols);
-    free(memory->heap);
+    merge_heap_free(&memory->heap);
     *memory = (bpe_memory){0};
 }
 
@@ -88,43 +80,6 @@ static size_t merge_short(const merge_table *table, int32_t *ids, size_t n)
 
 /* ---- long pieces ---- */
 
-static int push(bpe_memory *memory, bpe_candidate candidate)
-{
-    size_t at = memory->heap_count;
-
-    if (!GROW(memory->heap, memory->heap_room, at + 1))
-        return -ENOMEM;
-    memory->heap_count++;
-    while (at > 0 && memory->heap[(at - 1) / 2].order > candidate.order) {
-        memory->heap[at] = memory->heap[(at - 1) / 2];
-        at = (at - 1) / 2;
-    }
-    memory->heap[at] = candidate;
-    return 0;
-}
-
-static bpe_candidate pop(bpe_memory *memory)
-{
-    bpe_candidate *heap = memory->heap;
-    bpe_candidate top = heap[0];
-    bpe_candidate last = heap[--memory->heap_count];
-    size_t count = memory->heap_count;
-    size_t at = 0;
-    size_t child;
-
-    while ((child = 2 * at + 1) < count) {
-        if (child + 1 < count && heap[child + 1].order < heap[child].order)
-            child++;
-        if (heap[child].order >= last.order)
-            break;
-        heap[at] = heap[child];
-        at = child;
-    }
-    if (count)
-        heap[at] = last;
-    return top;
-}
-
 /* Puts the pair that begins at `left` into the heap, if the vocabulary merges it. */
 static int consider(const merge_table *table, bpe_memory *memory, uint32_t left)
 {
@@ -137,11 +92,12 @@ static int consider(const merge_table *table, bpe_memory *memory, uint32_t left)
     merge = merges_find(table, symbols[left].id, symbols[right].id);
     if (merge == MERGE_NONE)
         return 0;
-    return push(memory, (bpe_candidate){merge >> 32 << 32 | left, (int32_t)(uint32_t)merge,
-                                        symbols[left].length + symbols[right].length});
+    return merge_heap_push(&memory->heap,
+                           (merge_candidate){merge >> 32 << 32 | left, (int32_t)(uint32_t)merge,
+                                             symbols[left].length + symbols[right].length});
 }
 
-static int merge_pair(const merge_table *table, bpe_memory *memory, bpe_candidate candidate)
+static int merge_pair(const merge_table *table, bpe_memory *memory, merge_candidate candidate)
 {
     bpe_symbol *symbols = memory->symbols;
     uint32_t at = (uint32_t)candidate.order;
@@ -177,11 +133,11 @@ static int merge_long(const merge_table *table, bpe_memory *memory, int32_t *ids
     if (!GROW(memory->symbols, memory->symbol_room, n))
         return -ENOMEM;
     link_symbols(memory->symbols, ids, n);
-    memory->heap_count = 0;
+    memory->heap.count = 0;
     for (size_t i = 0; i < n && result == 0; i++)
         result = consider(table, memory, (uint32_t)i);
-    while (memory->heap_count && result == 0)
-        result = merge_pair(table, memory, pop(memory));
+    while (memory->heap.count && result == 0)
+        result = merge_pair(table, memory, merge_heap_pop(&memory->heap));
     if (result != 0)
         return result;
     *count = 0;

@@ -9,15 +9,14 @@
 #ifndef MILLRACE_TOKENIZER_BPE_H
 #define MILLRACE_TOKENIZER_BPE_H
 
+#include "runtime/tokenizer/merge_heap.h"
 #include "runtime/tokenizer/vocabulary_internal.h"
 
 /* Working memory of one thread; starts zeroed, grows to the longest piece seen. */
 typedef struct {
     struct bpe_symbol *symbols;
     size_t symbol_room;
-    struct bpe_candidate *heap;
-    size_t heap_room;
-    size_t heap_count;
+    merge_heap heap;
 } bpe_memory;
 
 void bpe_memory_free(bpe_memory *memory);

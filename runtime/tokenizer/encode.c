@@ -13,6 +13,7 @@
 #include "runtime/tokenizer/bpe.h"
 #include "runtime/tokenizer/grow.h"
 #include "runtime/tokenizer/pretokenize.h"
+#include "runtime/tokenizer/spm.h"
 #include "runtime/tokenizer/utf8.h"
 #include "runtime/tokenizer/word_cache.h"
 
@@ -23,9 +24,10 @@
 
 struct encoder {
     const vocabulary *vocab;
-    pretokenizer *cutter;
+    pretokenizer *cutter; /* NULL for a vocabulary by score, which has none */
     word_cache cache;
     bpe_memory memory;
+    spm_memory by_score;
 
     int64_t *ids;
     size_t id_room;
@@ -48,8 +50,9 @@ encoder *encoder_new(const vocabulary *vocab, char *error, size_t error_size)
         return NULL;
     }
     new->vocab = vocab;
-    new->cutter = pretokenizer_new(vocab->pre, true, error, error_size);
-    if (!new->cutter) {
+    if (!vocab->by_score)
+        new->cutter = pretokenizer_new(vocab->pre, true, error, error_size);
+    if (!new->cutter && !vocab->by_score) {
         encoder_free(new);
         return NULL;
     }
@@ -63,6 +66,7 @@ void encoder_free(encoder *coder)
     pretokenizer_free(coder->cutter);
     word_cache_clear(&coder->cache);
     bpe_memory_free(&coder->memory);
+    spm_memory_free(&coder->by_score);
     free(coder->ids);
     free(coder->piece);
     free(coder->section);
@@ -91,6 +95,8 @@ static int merge_piece(encoder *coder, const char *piece, size_t length, size_t 
         return -E2BIG;
     if (!GROW(coder->piece, coder->piece_room, length))
         return -ENOMEM;
+    if (vocab->by_score)
+        return spm_merge(vocab, &coder->by_score, piece, length, coder->piece, count);
     if (vocab->takes_whole)
         whole = token_map_find(&vocab->whole, (gguf_text){piece, length});
     if (whole >= 0) {
@@ -120,6 +126,14 @@ static int encode_piece(encoder *coder, const char *piece, size_t length)
     return append(coder, coder->piece, count);
 }
 
+static int piece_end(encoder *coder, const char *text, size_t length, size_t start, size_t *end)
+{
+    if (!coder->vocab->by_score)
+        return pretokenizer_next(coder->cutter, text, length, start, end);
+    *end = spm_piece_end(coder->vocab, text, length, start);
+    return 0;
+}
+
 static int encode_pieces(encoder *coder, const char *text, size_t length)
 {
     size_t start = 0;
@@ -127,7 +141,7 @@ static int encode_pieces(encoder *coder, const char *text, size_t length)
     int result = 0;
 
     while (start < length && result == 0) {
-        result = pretokenizer_next(coder->cutter, text, length, start, &end);
+        result = piece_end(coder, text, length, start, &end);
         if (result != 0)
             break;
         result = encode_piece(coder, text + start, end - start);
@@ -139,16 +153,19 @@ static int encode_pieces(encoder *coder, const char *text, size_t length)
 /* Text without special tokens: repaired, and with a blank in front if the vocabulary wants it. */
 static int encode_section(encoder *coder, const char *text, size_t length)
 {
-    bool blank = coder->vocab->adds_space && length && text[0] != ' ';
+    const vocabulary *vocab = coder->vocab;
+    bool blank = vocab->adds_space && length && (vocab->by_score || text[0] != ' ');
     size_t used = 0;
 
-    if (!blank && utf8_valid(text, length) == length)
+    if (!blank && !vocab->by_score && utf8_valid(text, length) == length)
         return encode_pieces(coder, text, length);
     if (!GROW(coder->section, coder->section_room, UTF8_REPAIRED_ROOM(length) + 1))
         return -ENOMEM;
     if (blank)
         coder->section[used++] = ' ';
     used += utf8_repair(text, length, coder->section + used);
+    if (vocab->by_score)
+        used = spm_unescape(coder->section, used);
     return encode_pieces(coder, coder->section, used);
 }
 

@@ -14,6 +14,7 @@ void vocabulary_free(vocabulary *vocab)
     token_map_clear(&vocab->whole);
     free(vocab->tokens);
     free(vocab->types);
+    free(vocab->ranks);
     free(vocab->bytes);
     free(vocab->specials);
     free(vocab->ends);

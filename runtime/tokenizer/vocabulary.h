@@ -1,9 +1,10 @@
 /*
  * vocabulary.h - the tokens of a model: what each stands for, and which have a special meaning
  *
- * Loaded from a GGUF file's tokenizer.ggml.* keys; byte-level BPE (model "gpt2") only. Constant
- * once loaded, so any number of threads may read it; it keeps copies, so the file may be closed.
- * encode.h makes tokens of text; turning tokens into text is a look-up here:
+ * Loaded from a GGUF file's tokenizer.ggml.* keys; byte-level BPE (model "gpt2") and
+ * SentencePiece's BPE (model "llama"). Constant once loaded, so any number of threads may read it;
+ * it keeps copies, so the file may be closed. encode.h makes tokens of text; turning tokens into
+ * text is a look-up here:
  *
  *   text of a generated token = vocabulary_bytes(), unless vocabulary_is_control()
  *
@@ -39,8 +40,8 @@ void vocabulary_free(vocabulary *vocab); /* NULL is fine */
 
 size_t vocabulary_count(const vocabulary *vocab);
 
-/* An identity of all that decides how text is encoded: tokens, their types, merges, name of the
- * pre-tokenizer, special ids and settings. */
+/* An identity of all that decides how text is encoded: tokens, their types, merges or scores, name
+ * of the pre-tokenizer, special ids and settings. */
 uint64_t vocabulary_fingerprint(const vocabulary *vocab);
 
 /* The bytes a token stands for; of a control token its name ("<|im_end|>"). Outside of the

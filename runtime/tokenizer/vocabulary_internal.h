@@ -28,9 +28,13 @@ struct vocabulary {
     size_t longest; /* bytes of the longest token, at least 1 */
 
     int32_t byte_tokens[256]; /* the token of a single byte, or -1: the vocabulary lacks it */
-    merge_table merges;
-    token_map whole;  /* text of tokens that are taken whole; empty unless takes_whole */
-    bool takes_whole; /* a piece that is a token is that token, whatever the merges say */
+    merge_table merges;       /* empty if by_score */
+    token_map whole;          /* tokens by their text; empty unless takes_whole or by_score */
+    bool takes_whole;         /* a piece that is a token is that token, whatever the merges say */
+
+    bool by_score;     /* a SentencePiece vocabulary (spm.h), not a byte-level one (bpe.h) */
+    uint32_t *ranks;   /* by_score: of each token; the lower is merged first */
+    bool blanks_begin; /* by_score: no token has a blank behind another character */
 
     int32_t *specials; /* control, unknown and user-defined tokens, by their text */
     size_t special_count;
@@ -40,7 +44,7 @@ struct vocabulary {
     int64_t *ends;
     size_t end_count;
     bool adds_bos;
-    bool adds_space; /* text that doesn't begin with a blank gets one */
+    bool adds_space; /* text gets a blank in front; unless by_score, only if it has none */
     char *pre;       /* name of the pre-tokenizer */
     uint64_t fingerprint;
 };

@@ -2,13 +2,14 @@
  * vocabulary_load.c - reading a vocabulary out of a GGUF file
  *
  * The keys: tokenizer.ggml.{model, pre, tokens, token_type, merges, *_token_id, add_bos_token,
- * add_space_prefix}. What is refused: another model than byte-level BPE, ids outside of the
- * vocabulary, arrays of the wrong type or length, a merge of words that are no tokens. A merge
- * that has to do with a control token is left out: a user's text must never become one.
+ * add_space_prefix}; spm_load.c has those of SentencePiece vocabularies. What is refused: another
+ * model than the two, ids outside of the vocabulary, arrays of the wrong type or length, a merge of
+ * words that are no tokens. A merge that has to do with a control token is left out: a user's text
+ * must never become one.
  */
 #include "runtime/tokenizer/byte_level.h"
 #include "runtime/tokenizer/text_copy.h"
-#include "runtime/tokenizer/vocabulary_internal.h"
+#include "runtime/tokenizer/vocabulary_loader.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -16,8 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 enum {
     MAX_TOKENS = 1 << 24, /* the largest vocabularies have some hundred thousand */
@@ -26,17 +25,7 @@ enum {
     MAX_SPECIAL_BYTES = 512, /* each byte of a text may be compared with that many */
 };
 
-typedef struct {
-    const gguf *file;
-    vocabulary *vocab;
-    gguf_text *names; /* the tokens as they stand in the file, by id */
-    token_map by_name;
-    XXH3_state_t *identity;
-    char *error;
-    size_t error_size;
-} loader;
-
-__attribute__((format(printf, 2, 3))) static bool fail(loader *load, const char *format, ...)
+bool loader_fail(loader *load, const char *format, ...)
 {
     va_list args;
 
@@ -47,9 +36,14 @@ __attribute__((format(printf, 2, 3))) static bool fail(loader *load, const char 
     return false;
 }
 
-static bool no_memory(loader *load)
+bool loader_no_memory(loader *load)
 {
-    return fail(load, "no memory for the model's vocabulary");
+    return loader_fail(load, "no memory for the model's vocabulary");
+}
+
+static bool is_named(gguf_text text, const char *name)
+{
+    return text.length == strlen(name) && memcmp(text.bytes, name, text.length) == 0;
 }
 
 static bool take_model(loader *load)
@@ -57,13 +51,14 @@ static bool take_model(loader *load)
     gguf_text model;
 
     if (!gguf_string(load->file, "tokenizer.ggml.model", &model))
-        return fail(load, "the model file has no key 'tokenizer.ggml.model'; give one that "
-                          "carries its tokenizer");
-    if (model.length != 4 || memcmp(model.bytes, "gpt2", 4) != 0)
-        return fail(load,
-                    "the model file's tokenizer is '%.*s'; only byte-level BPE ('gpt2') can be "
-                    "read",
-                    (int)(model.length < 64 ? model.length : 64), model.bytes);
+        return loader_fail(load, "the model file has no key 'tokenizer.ggml.model'; give one that "
+                                 "carries its tokenizer");
+    load->vocab->by_score = is_named(model, "llama");
+    if (!load->vocab->by_score && !is_named(model, "gpt2"))
+        return loader_fail(load,
+                           "the model file's tokenizer is '%.*s'; only byte-level BPE ('gpt2') and "
+                           "SentencePiece BPE ('llama') can be read",
+                           (int)(model.length < 64 ? model.length : 64), model.bytes);
     return true;
 }
 
@@ -75,18 +70,19 @@ static bool take_pre(loader *load)
     gguf_string(load->file, "tokenizer.ggml.pre", &pre);
     v->pre = text_copy(pre);
     if (!v->pre)
-        return no_memory(load);
-    v->takes_whole = strcmp(v->pre, "llama-bpe") == 0;
+        return loader_no_memory(load);
+    v->takes_whole = !v->by_score && strcmp(v->pre, "llama-bpe") == 0;
     return true;
 }
 
 static bool get_strings(loader *load, const char *key, uint64_t most, gguf_array *array)
 {
     if (!gguf_get_array(load->file, key, array))
-        return fail(load, "the model file has no array '%s'", key);
+        return loader_fail(load, "the model file has no array '%s'", key);
     if (array->count > most)
-        return fail(load, "the model file's '%s' has %" PRIu64 " entries, the limit is %" PRIu64,
-                    key, array->count, most);
+        return loader_fail(load,
+                           "the model file's '%s' has %" PRIu64 " entries, the limit is %" PRIu64,
+                           key, array->count, most);
     return true;
 }
 
@@ -95,11 +91,12 @@ static bool index_names(loader *load)
     size_t count = load->vocab->count;
 
     if (token_map_init(&load->by_name, load->names, count) != 0)
-        return no_memory(load);
+        return loader_no_memory(load);
     for (size_t i = 0; i < count; i++)
         if (token_map_add(&load->by_name, (int32_t)i) != 0)
-            return fail(load, "the model file's 'tokenizer.ggml.tokens' can't be indexed; it was "
-                              "made to be slow");
+            return loader_fail(load,
+                               "the model file's 'tokenizer.ggml.tokens' can't be indexed; it was "
+                               "made to be slow");
     return true;
 }
 
@@ -111,13 +108,14 @@ static bool take_tokens(loader *load)
     if (!get_strings(load, "tokenizer.ggml.tokens", MAX_TOKENS, &array))
         return false;
     if (array.count == 0)
-        return fail(load, "the model file's 'tokenizer.ggml.tokens' is empty");
+        return loader_fail(load, "the model file's 'tokenizer.ggml.tokens' is empty");
     if (!gguf_array_strings(&array, &strings))
-        return fail(load, "the model file's 'tokenizer.ggml.tokens' is not an array of strings");
+        return loader_fail(load,
+                           "the model file's 'tokenizer.ggml.tokens' is not an array of strings");
     load->vocab->count = (size_t)array.count;
     load->names = calloc(load->vocab->count, sizeof(*load->names));
     if (!load->names)
-        return no_memory(load);
+        return loader_no_memory(load);
     for (gguf_text *name = load->names; gguf_strings_next(&strings, name);)
         name++;
     XXH3_64bits_update(load->identity, array.bytes, array.size);
@@ -132,27 +130,27 @@ static bool take_types(loader *load)
 
     v->types = malloc(v->count);
     if (!v->types)
-        return no_memory(load);
+        return loader_no_memory(load);
     memset(v->types, TOKEN_NORMAL, v->count);
     if (!gguf_get_array(load->file, "tokenizer.ggml.token_type", &array))
         return true;
     if (array.count != v->count)
-        return fail(load,
-                    "the model file's 'tokenizer.ggml.token_type' has %" PRIu64
-                    " entries for %zu tokens",
-                    array.count, v->count);
+        return loader_fail(load,
+                           "the model file's 'tokenizer.ggml.token_type' has %" PRIu64
+                           " entries for %zu tokens",
+                           array.count, v->count);
     for (size_t i = 0; i < v->count; i++) {
         if (!gguf_array_i64(&array, i, &type) || type < TOKEN_NORMAL || type > TOKEN_BYTE)
-            return fail(load,
-                        "the model file's 'tokenizer.ggml.token_type' of token %zu is not "
-                        "a number in 1 to 6",
-                        i);
+            return loader_fail(load,
+                               "the model file's 'tokenizer.ggml.token_type' of token %zu is not "
+                               "a number in 1 to 6",
+                               i);
         v->types[i] = (unsigned char)type;
     }
     return true;
 }
 
-static bool is_special(const vocabulary *v, size_t token)
+bool token_is_special(const vocabulary *v, size_t token)
 {
     return v->types[token] == TOKEN_CONTROL || v->types[token] == TOKEN_UNKNOWN ||
            v->types[token] == TOKEN_USER_DEFINED;
@@ -161,17 +159,29 @@ static bool is_special(const vocabulary *v, size_t token)
 static bool check_lengths(loader *load)
 {
     for (size_t i = 0; i < load->vocab->count; i++) {
-        size_t most = is_special(load->vocab, i) ? MAX_SPECIAL_BYTES : MAX_TOKEN_BYTES;
+        size_t most = token_is_special(load->vocab, i) ? MAX_SPECIAL_BYTES : MAX_TOKEN_BYTES;
 
         if (load->names[i].length > most)
-            return fail(load, "the model file's token %zu has %zu bytes, the limit is %zu", i,
-                        load->names[i].length, most);
+            return loader_fail(load, "the model file's token %zu has %zu bytes, the limit is %zu",
+                               i, load->names[i].length, most);
     }
     return true;
 }
 
-/* Fills tokens[] with what the names stand for. A name that isn't written in the byte-level
- * alphabet, or is a special token's, stands for itself. */
+/* A name that isn't written in the byte-level alphabet, or is a special token's, stands for
+ * itself. */
+static void decode_name(const loader *load, size_t token, char *out, size_t *length)
+{
+    gguf_text name = load->names[token];
+
+    if (!token_is_special(load->vocab, token) &&
+        byte_level_decode(name.bytes, name.length, (unsigned char *)out, length))
+        return;
+    *length = name.length;
+    memcpy(out, name.bytes, name.length);
+}
+
+/* Fills tokens[] with what the names stand for. */
 static bool decode_names(loader *load)
 {
     vocabulary *v = load->vocab;
@@ -183,17 +193,15 @@ static bool decode_names(loader *load)
     v->tokens = calloc(v->count, sizeof(*v->tokens));
     v->bytes = next = malloc(room + 1);
     if (!v->tokens || !v->bytes)
-        return no_memory(load);
+        return loader_no_memory(load);
     v->longest = 1;
     for (size_t i = 0; i < v->count; i++) {
-        gguf_text name = load->names[i];
-        size_t length = name.length;
+        size_t length = 0;
 
-        if (is_special(v, i) ||
-            !byte_level_decode(name.bytes, name.length, (unsigned char *)next, &length)) {
-            length = name.length;
-            memcpy(next, name.bytes, length);
-        }
+        if (!v->by_score)
+            decode_name(load, i, next, &length);
+        else if (!spm_decode_name(load, i, next, &length))
+            return false;
         v->tokens[i] = (gguf_text){next, length};
         v->longest = length > v->longest ? length : v->longest;
         next += length;
@@ -206,7 +214,7 @@ static void find_byte_tokens(vocabulary *v)
     for (size_t byte = 0; byte < 256; byte++)
         v->byte_tokens[byte] = -1;
     for (size_t i = v->count; i-- > 0;)
-        if (v->tokens[i].length == 1 && !is_special(v, i))
+        if (v->tokens[i].length == 1 && !token_is_special(v, i))
             v->byte_tokens[(unsigned char)v->tokens[i].bytes[0]] = (int32_t)i;
 }
 
@@ -218,11 +226,12 @@ static bool index_whole(loader *load)
     if (!v->takes_whole)
         return true;
     if (token_map_init(&v->whole, v->tokens, v->count) != 0)
-        return no_memory(load);
+        return loader_no_memory(load);
     for (size_t i = 0; i < v->count; i++)
-        if (!is_special(v, i) && token_map_add(&v->whole, (int32_t)i) != 0)
-            return fail(load, "the model file's vocabulary can't be indexed; it was made to be "
-                              "slow");
+        if (!token_is_special(v, i) && token_map_add(&v->whole, (int32_t)i) != 0)
+            return loader_fail(load,
+                               "the model file's vocabulary can't be indexed; it was made to be "
+                               "slow");
     return true;
 }
 
@@ -242,12 +251,12 @@ static bool list_specials(loader *load)
     vocabulary *v = load->vocab;
 
     for (size_t i = 0; i < v->count; i++)
-        v->special_count += is_special(v, i) && v->tokens[i].length;
+        v->special_count += token_is_special(v, i) && v->tokens[i].length;
     v->specials = malloc((v->special_count + 1) * sizeof(*v->specials));
     if (!v->specials)
-        return no_memory(load);
+        return loader_no_memory(load);
     for (size_t i = 0, n = 0; i < v->count; i++) {
-        if (!is_special(v, i) || v->tokens[i].length == 0)
+        if (!token_is_special(v, i) || v->tokens[i].length == 0)
             continue;
         v->specials[n++] = (int32_t)i;
         v->has_user_defined |= v->types[i] == TOKEN_USER_DEFINED;
@@ -267,10 +276,11 @@ static bool add_merge(loader *load, gguf_text text, uint32_t rank)
     int32_t whole;
 
     if (!blank)
-        return fail(load, "the model file's merge %" PRIu32 " is not two words", rank);
+        return loader_fail(load, "the model file's merge %" PRIu32 " is not two words", rank);
     if (text.length > sizeof(joined))
-        return fail(load, "the model file's merge %" PRIu32 " has %zu bytes, the limit is %zu",
-                    rank, text.length, sizeof(joined));
+        return loader_fail(load,
+                           "the model file's merge %" PRIu32 " has %zu bytes, the limit is %zu",
+                           rank, text.length, sizeof(joined));
     memcpy(joined, text.bytes, left_length);
     memcpy(joined + left_length, blank + 1, text.length - left_length - 1);
     left = token_map_find(&load->by_name, (gguf_text){joined, left_length});
@@ -278,15 +288,18 @@ static bool add_merge(loader *load, gguf_text text, uint32_t rank)
                            (gguf_text){joined + left_length, text.length - left_length - 1});
     whole = token_map_find(&load->by_name, (gguf_text){joined, text.length - 1});
     if (left < 0 || right < 0 || whole < 0)
-        return fail(load,
-                    "the model file's merge %" PRIu32 ", '%.*s', has to do with a word that is no "
-                    "token of its vocabulary",
-                    rank, (int)(text.length < 64 ? text.length : 64), text.bytes);
-    if (is_special(v, (size_t)left) || is_special(v, (size_t)right) || is_special(v, (size_t)whole))
+        return loader_fail(load,
+                           "the model file's merge %" PRIu32
+                           ", '%.*s', has to do with a word that is no "
+                           "token of its vocabulary",
+                           rank, (int)(text.length < 64 ? text.length : 64), text.bytes);
+    if (token_is_special(v, (size_t)left) || token_is_special(v, (size_t)right) ||
+        token_is_special(v, (size_t)whole))
         return true;
     if (merges_add(&v->merges, left, right, rank, whole) != 0)
-        return fail(load, "the model file's 'tokenizer.ggml.merges' can't be indexed; it was made "
-                          "to be slow");
+        return loader_fail(load,
+                           "the model file's 'tokenizer.ggml.merges' can't be indexed; it was made "
+                           "to be slow");
     return true;
 }
 
@@ -299,9 +312,10 @@ static bool take_merges(loader *load)
     if (!get_strings(load, "tokenizer.ggml.merges", MAX_MERGES, &array))
         return false;
     if (!gguf_array_strings(&array, &strings))
-        return fail(load, "the model file's 'tokenizer.ggml.merges' is not an array of strings");
+        return loader_fail(load,
+                           "the model file's 'tokenizer.ggml.merges' is not an array of strings");
     if (merges_init(&load->vocab->merges, (size_t)array.count) != 0)
-        return no_memory(load);
+        return loader_no_memory(load);
     for (uint32_t rank = 0; gguf_strings_next(&strings, &text); rank++)
         if (!add_merge(load, text, rank))
             return false;
@@ -317,8 +331,8 @@ static bool take_id(loader *load, const char *key, int64_t *id)
     if (!gguf_u64(load->file, key, &number))
         return true;
     if (number >= load->vocab->count)
-        return fail(load, "the model file's '%s' is %" PRIu64 ", but it has %zu tokens", key,
-                    number, load->vocab->count);
+        return loader_fail(load, "the model file's '%s' is %" PRIu64 ", but it has %zu tokens", key,
+                           number, load->vocab->count);
     *id = (int64_t)number;
     return true;
 }
@@ -371,7 +385,7 @@ static bool list_ends(loader *load)
 
     v->ends = calloc(names + 3, sizeof(*v->ends));
     if (!v->ends)
-        return no_memory(load);
+        return loader_no_memory(load);
     if (!take_id(load, "tokenizer.ggml.eom_token_id", &eom))
         return false;
     add_end(v, v->ids[VOCABULARY_EOS]);
@@ -391,19 +405,22 @@ static bool take_settings(loader *load)
 {
     vocabulary *v = load->vocab;
 
-    v->adds_bos = v->takes_whole; /* what the absence of the key means for these models */
+    /* what the absence of the keys means for these models */
+    v->adds_bos = v->takes_whole || v->by_score;
+    v->adds_space = v->by_score;
     gguf_bool(load->file, "tokenizer.ggml.add_bos_token", &v->adds_bos);
     gguf_bool(load->file, "tokenizer.ggml.add_space_prefix", &v->adds_space);
     if (v->adds_bos && v->ids[VOCABULARY_BOS] < 0)
-        return fail(load, "the model file wants texts to begin with a BOS token, but has no key "
-                          "'tokenizer.ggml.bos_token_id'");
+        return loader_fail(load,
+                           "the model file wants texts to begin with a BOS token, but has no key "
+                           "'tokenizer.ggml.bos_token_id'");
     return true;
 }
 
 static void finish_identity(loader *load)
 {
     vocabulary *v = load->vocab;
-    const unsigned char settings[2] = {v->adds_bos, v->adds_space};
+    const unsigned char settings[3] = {v->adds_bos, v->adds_space, v->by_score};
 
     XXH3_64bits_update(load->identity, v->types, v->count);
     XXH3_64bits_update(load->identity, v->ids, sizeof(v->ids));
@@ -413,14 +430,19 @@ static void finish_identity(loader *load)
     v->fingerprint = XXH3_64bits_digest(load->identity);
 }
 
+static bool bpe_load(loader *load)
+{
+    find_byte_tokens(load->vocab);
+    return index_whole(load) && take_merges(load);
+}
+
 static bool load_all(loader *load)
 {
     if (!take_model(load) || !take_pre(load) || !take_tokens(load) || !take_types(load) ||
         !check_lengths(load) || !decode_names(load))
         return false;
-    find_byte_tokens(load->vocab);
-    if (!index_whole(load) || !list_specials(load) || !take_merges(load) || !take_ids(load) ||
-        !list_ends(load) || !take_settings(load))
+    if (!(load->vocab->by_score ? spm_load(load) : bpe_load(load)) || !list_specials(load) ||
+        !take_ids(load) || !list_ends(load) || !take_settings(load))
         return false;
     finish_identity(load);
     return true;
@@ -437,7 +459,7 @@ vocabulary *vocabulary_load(const gguf *file, char *error, size_t error_size)
         XXH3_64bits_reset(load.identity);
         ok = load_all(&load);
     } else {
-        ok = no_memory(&load);
+        ok = loader_no_memory(&load);
     }
     XXH3_freeState(load.identity);
     token_map_clear(&load.by_name);

@@ -24,7 +24,9 @@ static void decode(const vocabulary *vocab, encoder_tokens tokens)
 
         if (!text.bytes)
             abort();
-        length += text.length;
+        if (!vocabulary_is_control(vocab,
+                                   tokens.ids[i])) /* whose names may be longer than the text */
+            length += text.length;
     }
     if (length > 4096)
         abort();

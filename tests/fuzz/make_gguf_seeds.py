@@ -55,6 +55,18 @@ def vocabulary(pre, template, merges=("t h", "th e", "Ġ the", "1 2", "l l", "ll
             ("tokenizer.ggml.tokens", ARRAY, (STRING, tokens))]
 
 
+def sentencepiece(words=("▁it", "ll", "llo", "He", "12", "'s")):
+    tokens = (["<unk>", "<s>", "<|im_end|>", "\n\n"] + [f"<0x{byte:02X}>" for byte in range(256)] +
+              list(words) + [chr(c) for c in range(0x21, 0x7F)] + ["▁", "é"])
+    types = [2, 3, 3, 4] + [6] * 256 + [1] * (len(tokens) - 260)
+    scores = [0.0] * 260 + [-float(i) for i in range(len(tokens) - 260)]
+    return [("tokenizer.ggml.model", STRING, "llama"),
+            ("tokenizer.ggml.unknown_token_id", U32, 0), ("tokenizer.ggml.bos_token_id", U32, 1),
+            ("tokenizer.ggml.tokens", ARRAY, (STRING, tokens)),
+            ("tokenizer.ggml.scores", ARRAY, (F32, scores)),
+            ("tokenizer.ggml.token_type", ARRAY, (I32, types))]
+
+
 EVERY_TYPE = [(f"v{kind}", kind, 1) for kind in FORMS] + [
     ("s", STRING, "text"), ("general.alignment", U32, 64),
     *((f"a{kind}", ARRAY, (kind, [1, 0, 1])) for kind in FORMS),
@@ -68,6 +80,7 @@ SEEDS = {
     "smollm": gguf(vocabulary("smollm", CHATML)),
     "llama-bpe": gguf(vocabulary("llama-bpe", LLAMA3)),
     "gpt-2": gguf(vocabulary("gpt-2", ZEPHYR)),
+    "sentencepiece": gguf(sentencepiece()),
     "default": gguf(vocabulary("default", "{{ messages }}")),
 }
 

@@ -218,13 +218,14 @@ START_TEST(a_merge_that_makes_a_control_token_is_left_out)
 }
 END_TEST
 
-START_TEST(a_file_without_a_byte_level_vocabulary_is_refused)
+START_TEST(a_vocabulary_of_another_kind_is_refused)
 {
     gguf_builder_begin(&builder, 3);
     refuse("has no key 'tokenizer.ggml.model'");
     gguf_builder_begin(&builder, 3);
-    gguf_builder_add_string(&builder, "tokenizer.ggml.model", "llama");
-    refuse("tokenizer is 'llama'; only byte-level BPE ('gpt2') can be read");
+    gguf_builder_add_string(&builder, "tokenizer.ggml.model", "bert");
+    refuse("tokenizer is 'bert'; only byte-level BPE ('gpt2') and SentencePiece BPE ('llama') can "
+           "be read");
     gguf_builder_begin(&builder, 3);
     gguf_builder_add_string(&builder, "tokenizer.ggml.model", "gpt2");
     refuse("has no array 'tokenizer.ggml.tokens'");
@@ -341,7 +342,7 @@ int main(void)
     tcase_add_test(tests, the_fingerprint_changes_with_all_that_changes_tokens);
     tcase_add_test(tests, a_merge_that_makes_a_control_token_is_left_out);
     suite_add_tcase(suite, tests);
-    tcase_add_test(bad, a_file_without_a_byte_level_vocabulary_is_refused);
+    tcase_add_test(bad, a_vocabulary_of_another_kind_is_refused);
     tcase_add_test(bad, arrays_of_the_wrong_kind_are_refused);
     tcase_add_test(bad, types_outside_of_the_format_are_refused);
     tcase_add_loop_test(bad, merges_of_no_tokens_are_refused, 0, 8);
