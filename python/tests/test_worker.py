@@ -1,87 +1,21 @@
 """Workers in Python, as members of a real group: views, what they refuse, batches, stats.
 
-Needs MILLRACE_PROGRAM (millrace) and MILLRACE_MODEL (a GGUF file); tests/python/python_test.sh sets them.
+group.py tells what they need.
 """
 import ctypes
-import json
 import os
 import subprocess
-import tempfile
 import time
 import unittest
 
 import millrace
+from group import PROGRAM, Group, body, first, lies_in
 from millrace._library import lib
 
 try:
     import numpy
 except ImportError:
     numpy = None
-
-PROGRAM = os.environ["MILLRACE_PROGRAM"]
-MODEL = os.environ["MILLRACE_MODEL"]
-
-IMAGES = "/v1/images/generations"
-PICTURES = [{"prompt": "a red mill", "size": "64x48", "num_inference_steps": 4}]
-
-
-class Group:
-    """A group without workers of its own, that answers requests."""
-
-    numbers = 0
-
-    def __init__(self, requests, *options, url="/v1/completions"):
-        Group.numbers += 1
-        self.name = f"python-{os.getpid()}-{Group.numbers}"
-        self.folder = tempfile.TemporaryDirectory()
-        self.out = os.path.join(self.folder.name, "out")
-        asked = os.path.join(self.folder.name, "in")
-        with open(asked, "w") as file:
-            for i, body in enumerate(requests):
-                file.write(json.dumps({"custom_id": f"r{i}", "method": "POST",
-                                       "url": url, "body": body}) + "\n")
-        self.run = subprocess.Popen([PROGRAM, "run", "-m", MODEL, "--workers", "0", "--name",
-                                     self.name, "-o", self.out, *options, asked],
-                                    stderr=subprocess.DEVNULL)
-        for _ in range(400):
-            if os.path.exists(f"/dev/shm/millrace.{self.name}.sock"):
-                return
-            time.sleep(0.02)
-        raise RuntimeError("the group didn't start")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *nothing):
-        self.run.kill()
-        self.run.wait()
-        for _ in range(100):
-            if subprocess.run([PROGRAM, "run", "--discard", self.name],
-                              stderr=subprocess.DEVNULL).returncode == 0:
-                break
-            if not os.path.exists(f"/dev/shm/millrace.{self.name}.data"):
-                break
-            time.sleep(0.05)
-        self.folder.cleanup()
-
-    def worker(self, **options):
-        options = {"fingerprint": "python-test", "capacity": 4, **options}
-        return millrace.Worker(self.name, **options)
-
-    def answers(self):
-        self.run.wait(60)
-        with open(self.out) as file:
-            found = [json.loads(line) for line in file]
-        return {a["custom_id"]: a["response"]["body"]["choices"][0] for a in found}
-
-
-def body(**fields):
-    return {"prompt": "Once upon a time", "max_tokens": 4, "ignore_eos": True, **fields}
-
-
-def first(worker):
-    return worker.batch(10)[0]
-
 
 def echo(worker):
     for batch in worker:
@@ -229,11 +163,8 @@ class Views(unittest.TestCase):
         with Group([body()]) as group, group.worker() as worker:
             context = first(worker)
             ids = numpy.asarray(context.tokens)
-            with open("/proc/self/maps") as maps:
-                ranges = [line.split()[0].split("-") for line in maps
-                          if f"/dev/shm/millrace.{group.name}.data" in line]
             address = ids.ctypes.data
-            self.assertTrue(any(int(a, 16) <= address < int(b, 16) for a, b in ranges))
+            self.assertTrue(lies_in(group, address))
             self.assertEqual(address, lib.text_all(context._text).ids)
             self.assertEqual(numpy.asarray(context.tokens).ctypes.data, address)
             self.assertEqual(numpy.asarray(context.prompt[0:0]).size, 0)
@@ -261,42 +192,6 @@ class Views(unittest.TestCase):
             self.assertEqual(last.tolist(), numpy.asarray(context.prompt)[-3:][::2].tolist())
             del last
             context.hand_on()
-            worker.close()
-
-
-class Pictures(unittest.TestCase):
-    def test_who_takes_texts_alone_may_not_attach(self):
-        with Group(PICTURES, "--kinds", "text,pixel", url=IMAGES) as group:
-            with self.assertRaises(millrace.Error) as caught:
-                group.worker()
-            self.assertIn("pixel", str(caught.exception))
-
-    @unittest.skipUnless(numpy, "numpy isn't installed")
-    def test_a_picture_is_written_where_it_lies(self):
-        with Group(PICTURES, "--kinds", "text,pixel", url=IMAGES) as group:
-            worker = group.worker(kinds=("text", "pixel"))
-            context = first(worker)
-            self.assertEqual((context.kind, context.num_inference_steps), ("pixel", 4))
-            self.assertIn(("field", "noise"), context.arrays())
-            noise = numpy.asarray(context.array("noise"))
-            self.assertEqual(noise.dtype, numpy.float32)
-            self.assertIsNone(context.array("guidance"))
-            with self.assertRaises(millrace.Error):
-                context.array("no such array")
-            with self.assertRaises(TypeError):
-                context.tokens
-            place = numpy.asarray(context.prepare_array("latents", "uint8", (48, 64, 3)))
-            place[:] = 7
-            context.replace_array("latents")
-            latents = numpy.asarray(context.array("latents"))
-            self.assertEqual(latents.ctypes.data, place.ctypes.data)
-            del noise, place, latents
-            context.set_status("end_of_sequence")
-            context.hand_on()
-            worker.batch(2)
-            group.run.wait(60)
-            with open(group.out) as file:
-                self.assertIn("b64_json", file.read())
             worker.close()
 
 

@@ -32,7 +32,7 @@ fi
 MILLRACE_PROGRAM=$installed/millrace
 MILLRACE_MODEL=$model
 export MILLRACE_LIBRARY MILLRACE_PROGRAM MILLRACE_MODEL PYTHONPATH PYTHONDONTWRITEBYTECODE=1
-(cd "$work/python/tests" && $python -m unittest test_worker 2>"$work/unittest") ||
+(cd "$work/python/tests" && $python -m unittest test_worker test_kinds 2>"$work/unittest") ||
     { cat "$work/unittest"; fail "a test of the package"; }
 tail -n 3 "$work/unittest"
 $python -c 'import numpy' 2>/dev/null || { echo 'skipped in part: numpy is missing: apt-get install python3-numpy'; exit 77; }

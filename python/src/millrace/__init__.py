@@ -9,11 +9,12 @@
                 if context.is_done:
                     context.hand_on()
 """
+from ._kinds import Image, Output, Picture, Speech, Vision, image_hash
 from ._library import Error, version
 from ._stats import Histogram, Stats
 from ._view import ReleasedError, View, ViewError
 from ._worker import Context, Sampling, Worker
 
-__all__ = ["Context", "Error", "Histogram", "ReleasedError", "Sampling", "Stats", "View",
-           "ViewError", "Worker", "version"]
+__all__ = ["Context", "Error", "Histogram", "Image", "Output", "Picture", "ReleasedError", "Sampling",
+           "Speech", "Stats", "View", "ViewError", "Vision", "Worker", "image_hash", "version"]
 __version__ = "0.1.0"

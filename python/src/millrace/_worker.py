@@ -3,16 +3,17 @@ from __future__ import annotations
 
 import ctypes as c
 import errno
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Iterator, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Iterator, Optional, Sequence
 
-from ._library import (TEXT_NUMBERS, Array, ArrayInfo, Error, LogitBias, Logprob, Logprobs,
-                       TopLogprob, Tokens, WorkerOptions, lib)
+from ._kinds import STATUS_NAMES, STATUSES, Picture, Speech, Vision
+from ._library import (TEXT_FACTS, TEXT_NUMBERS, Array, ArrayInfo, Bytes, Error, LogitBias,
+                       Logprob, Logprobs, TopLogprob, Tokens, WorkerOptions, lib)
 from ._view import ReleasedError, View, ViewError, view_of
 
 KINDS = {1: "text", 2: "vision", 3: "tts", 4: "pixel"}
-STATUSES = {"active": 0, "end_of_sequence": 1, "maximum_length": 2, "cancelled": 3}
 GROUPS = {"field": 1, "extra": 2, "image": 3}
 BATCH_INVARIANT, KEEP_SIGNALS = 1, 2
 SLICE_MS = 200  # a wait is cut into such pieces, so that Python's own signal handlers run
@@ -36,12 +37,48 @@ class Sampling:
     choices: int
 
 
+def _text(found: Bytes) -> str:
+    return c.string_at(found.bytes, found.length).decode(errors="replace") if found.length else ""
+
+
+def _entry(logprob: float, top: Sequence[tuple[int, float]]) -> Logprob:
+    tops = (TopLogprob * len(top))(*(TopLogprob(*pair) for pair in top))
+    return Logprob(logprob, tops, len(top))
+
+
+def _record(logprob: Optional[float], top: Sequence[tuple[int, float]]) -> Optional[Logprobs]:
+    return None if logprob is None else Logprobs(c.pointer(_entry(logprob, top)), 1)
+
+
 class Context:
     """One request, held by this worker until hand_on(), put_back() or fail().
 
     `tokens`, `prompt`, `generated` and `active` are views of the token ids as they are at the time
-    of asking; after an update ask again.
+    of asking; after an update ask again. `speech`, `picture` and `vision` are what a context of
+    another kind has besides.
     """
+
+    # The numbers and facts of <millrace/text.h>: __getattr__ asks the library.
+    length: int
+    prompt_length: int
+    generated_length: int
+    processed_length: int
+    active_length: int
+    original_prompt_length: int
+    capacity: int
+    max_length: int
+    min_tokens: int
+    current_position: int
+    processing_end: int
+    processing_offset: int
+    completion_start: int
+    completion_end: int
+    ignore_eos: bool
+    wants_log_probabilities: bool
+    log_probabilities_echo: bool
+    is_initial_prompt: bool
+    actively_chunked: bool
+    has_outstanding_generated_tokens: bool
 
     def __init__(self, worker: Worker, pointer: int) -> None:
         self._worker = worker
@@ -70,8 +107,21 @@ class Context:
 
     @property
     def request_id(self) -> str:
-        found = lib.context_request_id(self._held())
-        return c.string_at(found.bytes, found.length).decode(errors="replace")
+        return _text(lib.context_request_id(self._held()))
+
+    @property
+    def model_name(self) -> str:
+        return _text(lib.context_model_name(self._held()))
+
+    @property
+    def deadline(self) -> Optional[float]:
+        """In seconds of time.clock_gettime(time.CLOCK_BOOTTIME); None: none."""
+        return int(lib.context_deadline(self._held())) / 1e9 or None
+
+    @property
+    def priority(self) -> int:
+        """Higher is more urgent."""
+        return int(lib.context_priority(self._held()))
 
     @property
     def is_done(self) -> bool:
@@ -97,6 +147,38 @@ class Context:
         at = lib.context_logit_bias(self._held(), count)
         return {e.token: e.bias for e in (LogitBias * count.value).from_address(at)} if count else {}
 
+    # ---- by its kind
+
+    def _of_kind(self, kind: str) -> None:
+        self._held()
+        if self.kind != kind:
+            raise TypeError(f"a context of kind '{self.kind}' is none of kind '{kind}'")
+
+    @property
+    def speech(self) -> Speech:
+        self._of_kind("tts")
+        return Speech(self)
+
+    @property
+    def picture(self) -> Picture:
+        self._of_kind("pixel")
+        return Picture(self)
+
+    @property
+    def vision(self) -> Vision:
+        self._of_kind("vision")
+        return Vision(self)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Make one commit of what is done inside, say a token and its speech.
+
+        An exception inside leaves it undone: then put_back() gives the context back as it was.
+        """
+        lib.context_hold(self._held())
+        yield
+        lib.context_release(self._held())
+
     # ---- text
 
     def _tokens(self, name: str) -> View:
@@ -121,21 +203,43 @@ class Context:
         """What the next step must process."""
         return self._tokens("active")
 
-    def __getattr__(self, name: str) -> int:
-        """The numbers of <millrace/text.h>: length, prompt_length, processed_length, ..."""
-        if name in TEXT_NUMBERS:
-            return int(getattr(lib, "text_" + name)(self._as_text()))
-        raise AttributeError(f"a context has no '{name}'")
+    if not TYPE_CHECKING:
+        def __getattr__(self, name: str) -> Any:
+            if name in TEXT_NUMBERS or name in TEXT_FACTS:
+                return getattr(lib, "text_" + name)(self._as_text())
+            raise AttributeError(f"a context has no '{name}'")
+
+    @property
+    def text_is_done(self) -> bool:
+        """Whether its text is; is_done speaks of all of it."""
+        return bool(lib.text_is_done(self._as_text()))
+
+    @property
+    def status(self) -> str:
+        """Of the text: 'active', 'end_of_sequence', 'maximum_length' or 'cancelled'."""
+        return STATUS_NAMES[lib.text_status(self._as_text())]
+
+    @property
+    def json_schema(self) -> str:
+        """'': none."""
+        return _text(lib.text_json_schema(self._as_text()))
+
+    @property
+    def target_endpoint(self) -> str:
+        """'': none."""
+        return _text(lib.text_target_endpoint(self._as_text()))
+
+    @property
+    def eos_sequences(self) -> list[list[int]]:
+        text = self._as_text()
+        found = (lib.text_eos_sequence(text, i) for i in range(lib.text_eos_sequence_count(text)))
+        return [list((c.c_int64 * tokens.count).from_address(tokens.ids)) for tokens in found]
 
     @property
     def eos_token_ids(self) -> list[int]:
         count = c.c_size_t()
         at = lib.text_eos_token_ids(self._as_text(), count)
         return list((c.c_int64 * count.value).from_address(at)) if count else []
-
-    @property
-    def ignore_eos(self) -> bool:
-        return bool(lib.text_ignore_eos(self._as_text()))
 
     @property
     def ending_is_forbidden(self) -> bool:
@@ -152,12 +256,54 @@ class Context:
     def update(self, token: int, logprob: Optional[float] = None,
                top: Sequence[tuple[int, float]] = ()) -> None:
         """One step's token: one commit. `top` are alternatives as (token, log-probability)."""
-        if logprob is None:
-            lib.check(lib.text_update(self._as_text(), token, None))
-            return
-        tops = (TopLogprob * len(top))(*(TopLogprob(*pair) for pair in top))
-        entry = Logprob(logprob, tops, len(top))
-        lib.check(lib.text_update(self._as_text(), token, Logprobs(c.pointer(entry), 1)))
+        lib.check(lib.text_update(self._as_text(), token, _record(logprob, top)))
+
+    def update_with_future_token(self) -> bool:
+        """A placeholder, in this process's view alone, so that the next step can be prepared; False
+        where a chunk was advanced instead. realize_future_token() puts the token there."""
+        return lib.check(lib.text_update_with_future_token(self._as_text())) == 0
+
+    def realize_future_token(self, token: int, logprob: Optional[float] = None,
+                             top: Sequence[tuple[int, float]] = ()) -> None:
+        """The placeholder's token: one commit."""
+        lib.check(lib.text_realize_future_token(self._as_text(), token, _record(logprob, top)))
+
+    def put_echo_logprob(self, position: int, logprob: float,
+                         top: Sequence[tuple[int, float]] = ()) -> None:
+        """Of the prompt's token at `position` >= 1, in order; committed with the next step."""
+        lib.check(lib.text_put_echo_logprob(self._as_text(), position, _entry(logprob, top)))
+
+    def jump_ahead(self, token: int) -> None:
+        """Append a token that was not sampled: one commit."""
+        lib.check(lib.text_jump_ahead(self._as_text(), token))
+
+    def overwrite_last_token(self, token: int) -> None:
+        """Replace the last generated token: one commit."""
+        lib.check(lib.text_overwrite_last_token(self._as_text(), token))
+
+    def reset(self) -> None:
+        """Begin anew with all tokens as the prompt, for who lost its cache: one commit."""
+        lib.check(lib.text_reset(self._as_text()))
+
+    def rewind_processing(self, n: int) -> None:
+        """The active tokens begin `n` earlier: one commit."""
+        lib.check(lib.text_rewind_processing(self._as_text(), n))
+
+    def skip_processing(self, n: int) -> None:
+        """The active tokens begin `n` later: one commit."""
+        lib.check(lib.text_skip_processing(self._as_text(), n))
+
+    def apply_processing_offset(self, offset: int) -> None:
+        """The active tokens begin `offset` later, for a draft model that lags: one commit."""
+        lib.check(lib.text_apply_processing_offset(self._as_text(), offset))
+
+    def advance_chunk(self) -> None:
+        """Go on behind the chunk: one commit; update() does it too."""
+        lib.check(lib.text_advance_chunk(self._as_text()))
+
+    def compute_num_available_steps(self, max_seq_len: int) -> int:
+        """So many steps fit a model with sequences of that length; may be negative."""
+        return int(lib.text_compute_num_available_steps(self._as_text(), max_seq_len))
 
     def chunk(self, size: int) -> None:
         """Let the next step process `size` tokens alone; its update() adds none."""
@@ -165,20 +311,12 @@ class Context:
 
     def set_status(self, status: str) -> None:
         """One commit. Of a text, or of a picture: 'end_of_sequence' ends it."""
-        number = STATUSES[status]
         if self.kind == "pixel":
-            lib.pixel_set_status(lib.context_pixel(self._held()), number)
+            self.picture.status = status
         else:
-            lib.text_set_status(self._as_text(), number)
+            lib.text_set_status(self._as_text(), STATUSES[status])
 
     # ---- arrays of other kinds
-
-    @property
-    def num_inference_steps(self) -> int:
-        """Of a picture."""
-        if self.kind != "pixel":
-            raise TypeError(f"a context of kind '{self.kind}' is no picture")
-        return int(lib.pixel_num_inference_steps(lib.context_pixel(self._held())))
 
     def arrays(self) -> list[tuple[str, str]]:
         """(group, name) of all arrays; a group is 'field', 'extra' or 'image'."""
