@@ -22,7 +22,7 @@ static int hex_digit(char c)
 
 static bool decode_byte(loader *load, size_t token, char *out, size_t *length)
 {
-    gguf_text name = load->names[token];
+    gguf_text name = token_text(load->names, token);
     int high = name.length == 6 ? hex_digit(name.bytes[3]) : -1;
     int low = name.length == 6 ? hex_digit(name.bytes[4]) : -1;
 
@@ -38,7 +38,7 @@ static bool decode_byte(loader *load, size_t token, char *out, size_t *length)
 
 bool spm_decode_name(loader *load, size_t token, char *out, size_t *length)
 {
-    gguf_text name = load->names[token];
+    gguf_text name = token_text(load->names, token);
 
     if (load->vocab->types[token] == TOKEN_BYTE)
         return decode_byte(load, token, out, length);
@@ -89,9 +89,10 @@ static bool take_scores(loader *load)
 static bool may_be_made(const loader *load, size_t token)
 {
     unsigned char type = load->vocab->types[token];
+    gguf_text name = token_text(load->names, token);
 
-    return (type == TOKEN_NORMAL || type == TOKEN_UNUSED) && load->names[token].length > 0 &&
-           !memchr(load->names[token].bytes, ' ', load->names[token].length);
+    return (type == TOKEN_NORMAL || type == TOKEN_UNUSED) && name.length > 0 &&
+           !memchr(name.bytes, ' ', name.length);
 }
 
 static bool has_inner_blank(gguf_text text)
@@ -107,7 +108,7 @@ static bool index_texts(loader *load)
     vocabulary *v = load->vocab;
 
     v->blanks_begin = true;
-    if (token_map_init(&v->whole, v->tokens, v->count) != 0)
+    if (token_map_init(&v->whole, (token_texts){v->bytes, v->places}, v->count) != 0)
         return loader_no_memory(load);
     for (size_t i = 0; i < v->count; i++) {
         if (!may_be_made(load, i))
@@ -115,7 +116,7 @@ static bool index_texts(loader *load)
         if (token_map_add(&v->whole, (int32_t)i) != 0)
             return loader_fail(load, "the model file's vocabulary can't be indexed; it was made "
                                      "to be slow");
-        if (has_inner_blank(v->tokens[i]))
+        if (has_inner_blank(vocabulary_text(v, i)))
             v->blanks_begin = false;
     }
     return true;
@@ -126,7 +127,7 @@ static void find_bytes(vocabulary *v)
     memset(v->byte_tokens, 0xFF, sizeof(v->byte_tokens));
     for (size_t i = v->count; i-- > 0;)
         if (v->types[i] == TOKEN_BYTE)
-            v->byte_tokens[(unsigned char)v->tokens[i].bytes[0]] = (int32_t)i;
+            v->byte_tokens[(unsigned char)v->bytes[v->places[i].start]] = (int32_t)i;
 }
 
 bool spm_load(loader *load)

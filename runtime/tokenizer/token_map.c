@@ -15,7 +15,7 @@
 
 enum { MAX_PROBES = 1024 };
 
-int token_map_init(token_map *map, const gguf_text *texts, size_t count)
+int token_map_init(token_map *map, token_texts texts, size_t count)
 {
     size_t slots = 16;
 
@@ -51,7 +51,7 @@ static size_t place(const token_map *map, gguf_text text, unsigned *probes)
     size_t slot = token_map_slot(map, text);
 
     *probes = 0;
-    while (map->slots[slot] >= 0 && !same(map->texts[map->slots[slot]], text)) {
+    while (map->slots[slot] >= 0 && !same(token_text(map->texts, (size_t)map->slots[slot]), text)) {
         slot = (slot + 1) & map->mask;
         ++*probes;
     }
@@ -61,7 +61,7 @@ static size_t place(const token_map *map, gguf_text text, unsigned *probes)
 int token_map_add(token_map *map, int32_t id)
 {
     unsigned probes;
-    size_t slot = place(map, map->texts[id], &probes);
+    size_t slot = place(map, token_text(map->texts, (size_t)id), &probes);
 
     if (probes > MAX_PROBES)
         return -EINVAL;

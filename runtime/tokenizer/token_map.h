@@ -7,10 +7,10 @@
 #ifndef MILLRACE_TOKENIZER_TOKEN_MAP_H
 #define MILLRACE_TOKENIZER_TOKEN_MAP_H
 
-#include "models/gguf.h"
+#include "runtime/tokenizer/token_texts.h"
 
 typedef struct {
-    const gguf_text *texts;
+    token_texts texts;
     int32_t *slots; /* an id, or -1 */
     size_t mask;
 } token_map;
@@ -22,10 +22,10 @@ typedef struct {
  *
  * Returns 0 or -ENOMEM. token_map_clear() frees it.
  */
-int token_map_init(token_map *map, const gguf_text *texts, size_t count);
+int token_map_init(token_map *map, token_texts texts, size_t count);
 void token_map_clear(token_map *map);
 
-/* Adds texts[id]. Returns 0, or -EINVAL if too many texts share a place in the table, which
+/* Adds the text of an id. Returns 0, or -EINVAL if too many texts share a place in the table, which
  * happens only if they were made to. */
 int token_map_add(token_map *map, int32_t id);
 

@@ -12,7 +12,7 @@ void vocabulary_free(vocabulary *vocab)
         return;
     merges_clear(&vocab->merges);
     token_map_clear(&vocab->whole);
-    free(vocab->tokens);
+    free(vocab->places);
     free(vocab->types);
     free(vocab->ranks);
     free(vocab->bytes);
@@ -39,7 +39,7 @@ static bool inside(const vocabulary *vocab, int64_t token)
 
 gguf_text vocabulary_bytes(const vocabulary *vocab, int64_t token)
 {
-    return inside(vocab, token) ? vocab->tokens[token] : (gguf_text){NULL, 0};
+    return inside(vocab, token) ? vocabulary_text(vocab, (size_t)token) : (gguf_text){NULL, 0};
 }
 
 bool vocabulary_is_control(const vocabulary *vocab, int64_t token)
@@ -71,7 +71,7 @@ static size_t lower_bound(const vocabulary *vocab, size_t low, size_t high, size
 {
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        gguf_text text = vocab->tokens[vocab->specials[middle]];
+        gguf_text text = vocabulary_text(vocab, (size_t)vocab->specials[middle]);
 
         if (text.length > depth && (unsigned char)text.bytes[depth] >= byte)
             high = middle;
@@ -96,7 +96,7 @@ int64_t vocabulary_match(const vocabulary *vocab, const char *text, size_t lengt
         if (low == high)
             break;
         first = vocab->specials[low];
-        if (vocab->tokens[first].length == depth + 1 &&
+        if (vocab->places[first].length == depth + 1 &&
             (control || vocab->types[first] == TOKEN_USER_DEFINED))
             found = first;
     }
@@ -107,5 +107,5 @@ int64_t vocabulary_find_special(const vocabulary *vocab, gguf_text name)
 {
     int64_t found = vocabulary_match(vocab, name.bytes, name.length, true);
 
-    return found >= 0 && vocab->tokens[found].length == name.length ? found : -1;
+    return found >= 0 && vocab->places[found].length == name.length ? found : -1;
 }

@@ -22,9 +22,10 @@ enum token_type {
 
 struct vocabulary {
     size_t count;
-    gguf_text *tokens;    /* what each stands for, in `bytes` */
+    token_place *places;  /* what each stands for, in `bytes` */
     unsigned char *types; /* enum token_type */
     char *bytes;
+    size_t byte_count;
     size_t longest; /* bytes of the longest token, at least 1 */
 
     int32_t byte_tokens[256]; /* the token of a single byte, or -1: the vocabulary lacks it */
@@ -48,6 +49,12 @@ struct vocabulary {
     char *pre;       /* name of the pre-tokenizer */
     uint64_t fingerprint;
 };
+
+/* What a token inside of the vocabulary stands for. */
+static inline gguf_text vocabulary_text(const vocabulary *vocab, size_t token)
+{
+    return token_text((token_texts){vocab->bytes, vocab->places}, token);
+}
 
 /*
  * vocabulary_match - the longest special token that the text begins with

@@ -104,6 +104,7 @@ static bool take_tokens(loader *load)
 {
     gguf_array array;
     gguf_strings strings;
+    gguf_text name;
 
     if (!get_strings(load, "tokenizer.ggml.tokens", MAX_TOKENS, &array))
         return false;
@@ -113,11 +114,12 @@ static bool take_tokens(loader *load)
         return loader_fail(load,
                            "the model file's 'tokenizer.ggml.tokens' is not an array of strings");
     load->vocab->count = (size_t)array.count;
-    load->names = calloc(load->vocab->count, sizeof(*load->names));
-    if (!load->names)
+    load->name_places = calloc(load->vocab->count, sizeof(*load->name_places));
+    if (!load->name_places)
         return loader_no_memory(load);
-    for (gguf_text *name = load->names; gguf_strings_next(&strings, name);)
-        name++;
+    load->names = (token_texts){(const char *)array.bytes, load->name_places};
+    for (token_place *place = load->name_places; gguf_strings_next(&strings, &name); place++)
+        *place = (token_place){(uint32_t)(name.bytes - load->names.bytes), (uint32_t)name.length};
     XXH3_64bits_update(load->identity, array.bytes, array.size);
     return index_names(load);
 }
@@ -161,9 +163,10 @@ static bool check_lengths(loader *load)
     for (size_t i = 0; i < load->vocab->count; i++) {
         size_t most = token_is_special(load->vocab, i) ? MAX_SPECIAL_BYTES : MAX_TOKEN_BYTES;
 
-        if (load->names[i].length > most)
-            return loader_fail(load, "the model file's token %zu has %zu bytes, the limit is %zu",
-                               i, load->names[i].length, most);
+        if (load->name_places[i].length > most)
+            return loader_fail(load,
+                               "the model file's token %zu has %" PRIu32 " bytes, the limit is %zu",
+                               i, load->name_places[i].length, most);
     }
     return true;
 }
@@ -172,7 +175,7 @@ static bool check_lengths(loader *load)
  * itself. */
 static void decode_name(const loader *load, size_t token, char *out, size_t *length)
 {
-    gguf_text name = load->names[token];
+    gguf_text name = token_text(load->names, token);
 
     if (!token_is_special(load->vocab, token) &&
         byte_level_decode(name.bytes, name.length, (unsigned char *)out, length))
@@ -181,7 +184,7 @@ static void decode_name(const loader *load, size_t token, char *out, size_t *len
     memcpy(out, name.bytes, name.length);
 }
 
-/* Fills tokens[] with what the names stand for. */
+/* Fills bytes and places with what the names stand for. */
 static bool decode_names(loader *load)
 {
     vocabulary *v = load->vocab;
@@ -189,10 +192,10 @@ static bool decode_names(loader *load)
     char *next;
 
     for (size_t i = 0; i < v->count; i++)
-        room += load->names[i].length;
-    v->tokens = calloc(v->count, sizeof(*v->tokens));
+        room += load->name_places[i].length;
+    v->places = calloc(v->count, sizeof(*v->places));
     v->bytes = next = malloc(room + 1);
-    if (!v->tokens || !v->bytes)
+    if (!v->places || !v->bytes)
         return loader_no_memory(load);
     v->longest = 1;
     for (size_t i = 0; i < v->count; i++) {
@@ -202,10 +205,11 @@ static bool decode_names(loader *load)
             decode_name(load, i, next, &length);
         else if (!spm_decode_name(load, i, next, &length))
             return false;
-        v->tokens[i] = (gguf_text){next, length};
+        v->places[i] = (token_place){(uint32_t)(next - v->bytes), (uint32_t)length};
         v->longest = length > v->longest ? length : v->longest;
         next += length;
     }
+    v->byte_count = (size_t)(next - v->bytes);
     return true;
 }
 
@@ -214,8 +218,8 @@ static void find_byte_tokens(vocabulary *v)
     for (size_t byte = 0; byte < 256; byte++)
         v->byte_tokens[byte] = -1;
     for (size_t i = v->count; i-- > 0;)
-        if (v->tokens[i].length == 1 && !token_is_special(v, i))
-            v->byte_tokens[(unsigned char)v->tokens[i].bytes[0]] = (int32_t)i;
+        if (v->places[i].length == 1 && !token_is_special(v, i))
+            v->byte_tokens[(unsigned char)v->bytes[v->places[i].start]] = (int32_t)i;
 }
 
 /* Vocabularies of this kind take a piece that is a token whole, without regard to the merges. */
@@ -225,7 +229,7 @@ static bool index_whole(loader *load)
 
     if (!v->takes_whole)
         return true;
-    if (token_map_init(&v->whole, v->tokens, v->count) != 0)
+    if (token_map_init(&v->whole, (token_texts){v->bytes, v->places}, v->count) != 0)
         return loader_no_memory(load);
     for (size_t i = 0; i < v->count; i++)
         if (!token_is_special(v, i) && token_map_add(&v->whole, (int32_t)i) != 0)
@@ -238,8 +242,8 @@ static bool index_whole(loader *load)
 static int by_text(const void *a, const void *b, void *context)
 {
     const vocabulary *v = context;
-    gguf_text left = v->tokens[*(const int32_t *)a];
-    gguf_text right = v->tokens[*(const int32_t *)b];
+    gguf_text left = vocabulary_text(v, (size_t) * (const int32_t *)a);
+    gguf_text right = vocabulary_text(v, (size_t) * (const int32_t *)b);
     size_t shared = left.length < right.length ? left.length : right.length;
     int order = memcmp(left.bytes, right.bytes, shared);
 
@@ -251,12 +255,12 @@ static bool list_specials(loader *load)
     vocabulary *v = load->vocab;
 
     for (size_t i = 0; i < v->count; i++)
-        v->special_count += token_is_special(v, i) && v->tokens[i].length;
+        v->special_count += token_is_special(v, i) && v->places[i].length;
     v->specials = malloc((v->special_count + 1) * sizeof(*v->specials));
     if (!v->specials)
         return loader_no_memory(load);
     for (size_t i = 0, n = 0; i < v->count; i++) {
-        if (!token_is_special(v, i) || v->tokens[i].length == 0)
+        if (!token_is_special(v, i) || v->places[i].length == 0)
             continue;
         v->specials[n++] = (int32_t)i;
         v->has_user_defined |= v->types[i] == TOKEN_USER_DEFINED;
@@ -463,7 +467,7 @@ vocabulary *vocabulary_load(const gguf *file, char *error, size_t error_size)
     }
     XXH3_freeState(load.identity);
     token_map_clear(&load.by_name);
-    free(load.names);
+    free(load.name_places);
     if (ok)
         return load.vocab;
     vocabulary_free(load.vocab);

@@ -12,7 +12,8 @@
 typedef struct {
     const gguf *file;
     vocabulary *vocab;
-    gguf_text *names; /* the tokens as they stand in the file, by id */
+    token_texts names; /* the tokens as they stand in the file */
+    token_place *name_places;
     token_map by_name;
     XXH3_state_t *identity;
     char *error;

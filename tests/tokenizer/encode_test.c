@@ -312,7 +312,8 @@ END_TEST
 START_TEST(texts_made_to_share_a_place_are_refused)
 {
     static char names[2048][8];
-    static gguf_text texts[2048];
+    static token_place places[2048];
+    const token_texts texts = {names[0], places};
     token_map map;
     int32_t taken = 0;
     int result = 0;
@@ -325,9 +326,9 @@ START_TEST(texts_made_to_share_a_place_are_refused)
         int length = snprintf(names[taken], sizeof(names[0]), "%x", i);
         size_t place;
 
-        texts[taken] = (gguf_text){names[taken], (size_t)length};
+        places[taken] = (token_place){(uint32_t)taken * sizeof(names[0]), (uint32_t)length};
         /* Only texts that fall into one sixteenth of the table: their run of slots fills up. */
-        place = token_map_slot(&map, texts[taken]);
+        place = token_map_slot(&map, token_text(texts, (size_t)taken));
         if (place < 256)
             result = token_map_add(&map, taken++);
     }
