@@ -7,12 +7,18 @@
  *
  * in a process group of its own, with SIGPIPE ignored, and with these descriptors besides stderr:
  *
+ *     both       PROCESS_TABLES_FD  the model's vocabulary, ready to be mapped
+ *                                   (tokenizer/tables.h)
+ *
  *     tokenizer  PROCESS_INPUT_FD   the requests: a file or a stream
  *                PROCESS_SPOOL_FD   only if the input can't be read twice: a file to keep it in
  *                PROCESS_RELAY_..._FD  besides, if it isn't a pipe: the ends of one before the
- * spool collector  PROCESS_OUTPUT_FD  where the answers go PROCESS_SPOOL_FD   only if the output
- * can't be cut: a file that is sent on from; its open file description is the supervisor's, so its
- * offset outlives this process
+ *                                   spool
+ *
+ *     collector  PROCESS_OUTPUT_FD  where the answers go
+ *                PROCESS_SPOOL_FD   only if the output can't be cut: a file that is sent on from;
+ *                                   its open file description is the supervisor's, so its offset
+ *                                   outlives this process
  *
  * All else that they must know stands in the domain's note (note.h).
  */
@@ -27,7 +33,8 @@ enum {
     PROCESS_OUTPUT_FD = 3,
     PROCESS_SPOOL_FD = 4,
     PROCESS_RELAY_READ_FD = 5,
-    PROCESS_RELAY_WRITE_FD = 6
+    PROCESS_RELAY_WRITE_FD = 6,
+    PROCESS_TABLES_FD = 7
 };
 
 /* How a member ends tells the supervisor what to do about it. Any other end is a death: the place

@@ -8,7 +8,7 @@
  * the dead is free again, which is the last thing that a sweep does (its contexts are READY,
  * hinted, and all bells rung before). Then tokenizers and collectors are killed: the time is until
  * their successor has taken a record in, or written an answer. Another request is sent right after
- * each kill, so that it has something to do.
+ * each kill, so that it has something to do. At the end it tells how much memory they have.
  *
  * This program maps the domain and looks every 20 us, so its figures are that much too large. It
  * uses public headers alone.
@@ -98,6 +98,25 @@ static bool has_left(uint64_t place)
 {
     mr_member_info info;
     return mr_member_get_info(domain, (int)place, &info) < 0;
+}
+
+/* Of a tokenizer or collector, whose successor may have the same place by now. */
+static pid_t victim;
+static enum mr_role victim_role;
+
+static bool is_swept(uint64_t unused)
+{
+    mr_member_info info;
+    int place = place_of(victim_role, 0, &info);
+    (void)unused;
+    return place < 0 || info.pid != victim;
+}
+
+static bool is_succeeded(uint64_t unused)
+{
+    mr_member_info info;
+    (void)unused;
+    return place_of(victim_role, victim, &info) >= 0;
 }
 
 /* A worker says by the parts of its step that it holds all and works on none by itself. */
@@ -227,20 +246,28 @@ static pid_t begin_worker(void (*body)(void))
 
 /* ---- deaths ---- */
 
-static double worker_death(void)
+/* When what followed a death was seen, in ms from before the kill. */
+struct death {
+    double swept;  /* the dead one's place is free again */
+    double joined; /* a successor is a member; of a worker none is waited for */
+    double at_work;
+    double waited; /* the successor, for a processor, until then */
+};
+
+static struct death worker_death(void)
 {
     mr_member_info info;
-    pid_t victim = begin_worker(hold);
+    pid_t worker = begin_worker(hold);
     double begin;
     int place;
     wait_until(has_role, MR_ROLE_WORKER, now_ms(), "a worker's joining");
     place = place_of(MR_ROLE_WORKER, 0, &info);
     wait_until(holds_all, (uint64_t)place, now_ms(), "a worker's taking its requests");
     begin = now_ms();
-    kill(victim, SIGKILL);
+    kill(worker, SIGKILL);
     begin = wait_until(has_left, (uint64_t)place, begin, "a sweep");
-    waitpid(victim, NULL, 0);
-    return begin;
+    waitpid(worker, NULL, 0);
+    return (struct death){begin, begin, begin, 0};
 }
 
 static pid_t process_of(enum mr_role role)
@@ -251,46 +278,102 @@ static pid_t process_of(enum mr_role role)
     return info.pid;
 }
 
-static double tokenizer_death(void)
+/* The second number of /proc/PID/schedstat, in ms; 0: the kernel doesn't tell. */
+static double waited_for_processor(pid_t pid)
 {
-    double begin;
-    rest(LIFE_MS * 1000);
-    begin = now_ms();
-    kill(process_of(MR_ROLE_TOKENIZER), SIGKILL);
-    send_request(1);
-    return wait_until(is_taken_in, sent, begin, "a record's being taken in");
+    char path[48];
+    unsigned long long ran, waited = 0;
+    FILE *file;
+    snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)pid);
+    file = fopen(path, "re");
+    if (file != NULL && fscanf(file, "%llu %llu", &ran, &waited) != 2)
+        waited = 0;
+    if (file != NULL)
+        fclose(file);
+    return (double)waited / 1e6;
 }
 
-static double collector_death(void)
+/* Kills the holder of a role, gives its successor something to do, and waits for that. */
+static struct death death_of(enum mr_role role, bool (*is_done)(uint64_t), uint64_t what,
+                             const char *shown)
+{
+    double begin = now_ms();
+    struct death death;
+    victim = process_of(role);
+    victim_role = role;
+    kill(victim, SIGKILL);
+    send_request(1);
+    death.swept = wait_until(is_swept, 0, begin, "a sweep");
+    death.joined = wait_until(is_succeeded, 0, begin, "a successor's start");
+    death.at_work = wait_until(is_done, what, begin, shown);
+    death.waited = waited_for_processor(process_of(role));
+    return death;
+}
+
+static struct death tokenizer_death(void)
+{
+    rest(LIFE_MS * 1000);
+    return death_of(MR_ROLE_TOKENIZER, is_taken_in, sent + 1, "a record's being taken in");
+}
+
+static struct death collector_death(void)
 {
     mr_domain_progress progress;
-    double begin;
     rest(LIFE_MS * 1000);
     mr_domain_get_progress(domain, &progress);
-    begin = now_ms();
-    kill(process_of(MR_ROLE_COLLECTOR), SIGKILL);
-    send_request(1);
-    return wait_until(is_put_out, progress.output_length, begin, "an answer's being written");
+    return death_of(MR_ROLE_COLLECTOR, is_put_out, progress.output_length,
+                    "an answer's being written");
 }
 
 /* ---- figures ---- */
 
 static int compare(const void *a, const void *b)
 {
-    double x = *(const double *)a, y = *(const double *)b;
+    double x = ((const struct death *)a)->at_work, y = ((const struct death *)b)->at_work;
     return (x > y) - (x < y);
 }
 
-static void measure(const char *what, double (*death)(void), unsigned deaths, double aim_ms)
+/* The aim is one for the median, or for nine of ten as well. */
+static void measure(const char *what, struct death (*death)(void), unsigned deaths, double aim_ms,
+                    bool nine_of_ten)
 {
-    static double times[DEATHS_MAX];
+    static struct death all[DEATHS_MAX];
+    const struct death *most = &all[deaths - 1];
+    double median, ninetieth;
     for (unsigned i = 0; i < deaths; i++)
-        times[i] = death();
-    qsort(times, deaths, sizeof(*times), compare);
-    printf("%-58s %8.2f %8.2f %8.2f %8.2f   %s\n", what, times[0], times[deaths / 2],
-           times[deaths * 9 / 10], times[deaths - 1],
-           times[deaths / 2] <= aim_ms ? "reached" : "missed");
+        all[i] = death();
+    qsort(all, deaths, sizeof(*all), compare);
+    median = all[deaths / 2].at_work;
+    ninetieth = all[deaths * 9 / 10].at_work;
+    printf("%-58s %8.2f %8.2f %8.2f %8.2f   %.0f %s\n", what, all[0].at_work, median, ninetieth,
+           most->at_work, aim_ms,
+           (nine_of_ten ? ninetieth : median) <= aim_ms ? "reached" : "missed");
+    if (nine_of_ten)
+        printf("    the longest: swept after %.2f, a successor joined after %.2f; till it was at "
+               "work it waited %.2f for a processor\n",
+               most->swept, most->joined, most->waited);
     fflush(stdout);
+}
+
+/* A number of /proc/PID/smaps_rollup, in KiB; 0: it isn't told. */
+static unsigned long memory_of(pid_t pid, const char *what)
+{
+    char path[48], line[256];
+    unsigned long kib = 0;
+    FILE *file;
+    snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
+    file = fopen(path, "re");
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+        if (strncmp(line, what, strlen(what)) == 0)
+            sscanf(line + strlen(what), "%lu", &kib);
+    if (file != NULL)
+        fclose(file);
+    return kib;
+}
+
+static void show_memory(const char *what, pid_t pid)
+{
+    printf("%-58s %8lu %8lu\n", what, memory_of(pid, "Rss:"), memory_of(pid, "Pss:"));
 }
 
 static void end_run(void)
@@ -338,13 +421,18 @@ int main(int argc, char **argv)
            "most", "aim");
     for (unsigned i = 0; i < HELD; i++)
         send_request(HELD_TOKENS);
-    measure("worker killed -> its 32 contexts READY, hinted, bells rung", worker_death, deaths, 5);
+    measure("worker killed -> its 32 contexts READY, hinted, bells rung", worker_death, deaths, 5,
+            false);
     stayer = begin_worker(answer_all);
     wait_until(is_put_out, 0, now_ms(), "the first answer");
-    measure("tokenizer killed -> its successor has taken a record in", tokenizer_death, deaths,
-            100);
-    measure("collector killed -> its successor has written an answer", collector_death, deaths,
-            100);
+    measure("tokenizer killed -> its successor has taken a record in", tokenizer_death, deaths, 100,
+            true);
+    measure("collector killed -> its successor has written an answer", collector_death, deaths, 100,
+            true);
+    printf("\n%-58s %8s %8s\n", "memory, KiB", "Rss", "Pss");
+    show_memory("supervisor", run);
+    show_memory("tokenizer", process_of(MR_ROLE_TOKENIZER));
+    show_memory("collector", process_of(MR_ROLE_COLLECTOR));
     end_run();
     return 0;
 }

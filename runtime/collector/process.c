@@ -2,23 +2,21 @@
  * process.c - the collector as a process of its own: mr-collector
  */
 #include "runtime/process.h"
-#include "models/gguf.h"
 #include "runtime/collector/collector.h"
 #include "runtime/log.h"
+#include "runtime/tokenizer/tables.h"
 #include <errno.h>
 #include <signal.h>
+#include <unistd.h>
 
-/* load - the vocabulary of the model, which keeps copies of all it needs from the file */
-static vocabulary *load(const char *path)
+static tables *take_tables(void)
 {
     char why[256];
-    vocabulary *vocab;
-    gguf *file = gguf_open(path, why, sizeof(why));
-    vocab = file != NULL ? vocabulary_load(file, why, sizeof(why)) : NULL;
-    gguf_close(file);
-    if (vocab == NULL)
+    tables *mapped = tables_map(PROCESS_TABLES_FD, why, sizeof(why));
+    close(PROCESS_TABLES_FD);
+    if (mapped == NULL)
         log_error("%s", why);
-    return vocab;
+    return mapped;
 }
 
 /* status_of - what the end of the collection means for the supervisor */
@@ -40,23 +38,23 @@ static int status_of(int error)
 int collector_main(int argc, char **argv)
 {
     struct process process;
-    vocabulary *vocab;
+    tables *model;
     int status = PROCESS_IMPOSSIBLE, error;
     signal(SIGPIPE, SIG_IGN); /* a closed pipe and a file limit are errors like others */
     signal(SIGXFSZ, SIG_IGN);
     error = process_begin(&process, argc, argv, MR_ROLE_COLLECTOR);
     if (error < 0)
         return process_status(error);
-    vocab = load(process.note.model);
-    if (vocab != NULL) {
+    model = take_tables();
+    if (model != NULL) {
         const struct collector_options options = {.member = process.member,
-                                                  .vocabulary = vocab,
+                                                  .vocabulary = tables_vocabulary(model),
                                                   .target = PROCESS_OUTPUT_FD,
                                                   .spool =
                                                       process.has_spool ? PROCESS_SPOOL_FD : -1};
         status = status_of(collector_run(&options));
     }
-    vocabulary_free(vocab);
+    tables_free(model);
     process_end(&process);
     return status;
 }

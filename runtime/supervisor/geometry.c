@@ -7,11 +7,9 @@
  * never fit is refused at admission.
  */
 #include "runtime/supervisor/geometry.h"
-#include "models/gguf.h"
+#include "runtime/log.h"
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/statvfs.h>
 
 enum {
@@ -25,40 +23,6 @@ enum {
     TTS_BYTES = 6 << 20,     /* two places for the audio buffer */
     PIXEL_BYTES = 34 << 20   /* two places for the picture, the noise, prompts */
 };
-
-static void read_context_length(struct model_facts *facts, const gguf *file)
-{
-    char key[160];
-    gguf_text architecture;
-    if (!gguf_string(file, "general.architecture", &architecture) || architecture.length > 64)
-        return;
-    snprintf(key, sizeof(key), "%.*s.context_length", (int)architecture.length, architecture.bytes);
-    if (!gguf_u64(file, key, &facts->context_length))
-        facts->context_length = 0;
-}
-
-int model_facts_read(struct model_facts *facts, const char *path)
-{
-    char why[512];
-    gguf_array tokens;
-    gguf *file = gguf_open(path, why, sizeof(why));
-    *facts = (struct model_facts){0};
-    if (file == NULL) {
-        log_error("%s", why);
-        return -EINVAL;
-    }
-    facts->fingerprint = gguf_fingerprint(file);
-    read_context_length(facts, file);
-    if (gguf_get_array(file, "tokenizer.ggml.tokens", &tokens))
-        facts->vocabulary = tokens.count;
-    gguf_close(file);
-    if (facts->vocabulary > 0 && facts->vocabulary <= INT32_MAX)
-        return 0;
-    log_error("cannot use model '%s': it has no tokens ('tokenizer.ggml.tokens'); fetch one that "
-              "was made for text",
-              path);
-    return -EINVAL;
-}
 
 /* kind_bytes - of the largest kind that is served */
 static uint64_t kind_bytes(uint32_t kinds)
@@ -77,9 +41,9 @@ static uint64_t arena_for(uint64_t slots, uint64_t max_len, uint32_t kinds)
            large * (max_len * LOGPROB_BYTES + kind_bytes(kinds));
 }
 
-static uint32_t length_for(const struct run_options *options, const struct model_facts *facts)
+static uint32_t length_for(const struct run_options *options, const struct model_file *model)
 {
-    uint64_t of_model = facts->context_length > 0 ? facts->context_length : DEFAULT_MAX_LEN;
+    uint64_t of_model = model->context_length > 0 ? model->context_length : DEFAULT_MAX_LEN;
     if (options->max_len > 0)
         return options->max_len;
     return (uint32_t)(of_model < DEFAULT_MAX_LEN ? of_model : DEFAULT_MAX_LEN);
@@ -118,18 +82,18 @@ static int use_memory(mr_domain_options *domain, uint64_t memory)
 }
 
 int geometry_choose(mr_domain_options *domain, const struct run_options *options,
-                    const struct model_facts *facts, uint64_t free_bytes)
+                    const struct model_file *model, uint64_t free_bytes)
 {
-    domain->max_length = length_for(options, facts);
-    if (facts->context_length > 0 && domain->max_length > facts->context_length) {
+    domain->max_length = length_for(options, model);
+    if (model->context_length > 0 && domain->max_length > model->context_length) {
         log_error(
             "option '--max-len' is %u, but the model was made for contexts of at most %" PRIu64
             " tokens",
-            domain->max_length, facts->context_length);
+            domain->max_length, model->context_length);
         return -EINVAL;
     }
-    domain->vocabulary = (uint32_t)facts->vocabulary;
-    domain->model_fingerprint = facts->fingerprint;
+    domain->vocabulary = (uint32_t)model->vocabulary;
+    domain->model_fingerprint = model->fingerprint;
     if (options->slots > 0)
         size_with(domain, options->slots);
     else

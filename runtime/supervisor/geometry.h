@@ -7,23 +7,14 @@
 #ifndef RUNTIME_SUPERVISOR_GEOMETRY_H
 #define RUNTIME_SUPERVISOR_GEOMETRY_H
 
+#include "runtime/supervisor/model_file.h"
 #include "runtime/supervisor/options.h"
 #include <millrace/domain.h>
-
-/* What the supervisor needs of a model file. */
-struct model_facts {
-    uint64_t fingerprint;
-    uint64_t context_length; /* tokens; 0: the file doesn't say */
-    uint64_t vocabulary;
-};
-
-/* model_facts_read - 0, or -EINVAL after the error was said */
-int model_facts_read(struct model_facts *facts, const char *path);
 
 /* geometry_choose - fill in slots, lengths and memory; 0, or -EINVAL/-ENOSPC after the error was
  * said. `free_bytes` is what /dev/shm has free. */
 int geometry_choose(mr_domain_options *domain, const struct run_options *options,
-                    const struct model_facts *facts, uint64_t free_bytes);
+                    const struct model_file *model, uint64_t free_bytes);
 
 /* geometry_free_bytes - what /dev/shm has free; 0 when it can't be told */
 uint64_t geometry_free_bytes(void);

@@ -14,11 +14,12 @@ enum { COLLECTOR, TOKENIZER, FIRST_WORKER };
 
 /* A process of the runtime: this very binary with a hidden verb. */
 static int make_runtime(struct child *child, const char *verb, const char *domain,
-                        enum log_level log_level)
+                        enum log_level log_level, int tables)
 {
     int error = 0;
     snprintf(child->name, sizeof(child->name), "mr-%s", verb);
-    child->launch = (struct launch){.path = "/proc/self/exe", .fds = {-1, -1, -1, -1}};
+    child->launch = (struct launch){.path = "/proc/self/exe", .fds = LAUNCH_NO_FDS};
+    child->launch.fds[PROCESS_TABLES_FD - 3] = tables;
     if (child_argument(child, "%s", child->name) < 0 || child_argument(child, "%s", verb) < 0 ||
         child_argument(child, "--attach") < 0 || child_argument(child, "%s", domain) < 0 ||
         child_argument(child, "--log-level") < 0 ||
@@ -28,9 +29,9 @@ static int make_runtime(struct child *child, const char *verb, const char *domai
 }
 
 static int make_collector(struct child *child, const char *domain, enum log_level log_level,
-                          const struct run_output *output)
+                          int tables, const struct run_output *output)
 {
-    int error = make_runtime(child, "collector", domain, log_level);
+    int error = make_runtime(child, "collector", domain, log_level, tables);
     child->role = MR_ROLE_COLLECTOR;
     child->launch.fds[PROCESS_OUTPUT_FD - 3] = output->fd;
     child->launch.fds[PROCESS_SPOOL_FD - 3] = output->spool;
@@ -38,9 +39,9 @@ static int make_collector(struct child *child, const char *domain, enum log_leve
 }
 
 static int make_tokenizer(struct child *child, const char *domain, enum log_level log_level,
-                          const struct run_input *input)
+                          int tables, const struct run_input *input)
 {
-    int error = make_runtime(child, "tokenizer", domain, log_level);
+    int error = make_runtime(child, "tokenizer", domain, log_level, tables);
     child->role = MR_ROLE_TOKENIZER;
     child->launch.fds[PROCESS_INPUT_FD - 3] = input->fd;
     child->launch.fds[PROCESS_SPOOL_FD - 3] = input->spool;
@@ -55,7 +56,7 @@ static int make_worker(struct child *child, unsigned number, const char *domain,
     int error = 0;
     child->role = MR_ROLE_WORKER;
     snprintf(child->name, sizeof(child->name), "mr-worker-%u", number);
-    child->launch = (struct launch){.path = note->worker, .fds = {-1, -1, -1, -1}};
+    child->launch = (struct launch){.path = note->worker, .fds = LAUNCH_NO_FDS};
     if (child_argument(child, "%s", child->name) < 0 || child_argument(child, "--attach") < 0 ||
         child_argument(child, "%s", domain) < 0 || child_argument(child, "--model") < 0 ||
         child_argument(child, "%s", note->model) < 0 || child_argument(child, "--name") < 0 ||
@@ -97,7 +98,7 @@ struct child *group_add_worker(struct group *group, const char *domain, const st
 }
 
 int group_make(struct group *group, const char *domain, const struct note *note,
-               enum log_level log_level, const struct run_input *input,
+               enum log_level log_level, int tables, const struct run_input *input,
                const struct run_output *output)
 {
     int error;
@@ -106,9 +107,9 @@ int group_make(struct group *group, const char *domain, const struct note *note,
     if (group->children == NULL)
         error = -ENOMEM;
     else
-        error = make_collector(&group->children[COLLECTOR], domain, log_level, output);
+        error = make_collector(&group->children[COLLECTOR], domain, log_level, tables, output);
     if (error == 0)
-        error = make_tokenizer(&group->children[TOKENIZER], domain, log_level, input);
+        error = make_tokenizer(&group->children[TOKENIZER], domain, log_level, tables, input);
     for (unsigned i = 0; i < note->workers && error == 0; i++)
         error = make_worker(&group->children[FIRST_WORKER + i], i, domain, note);
     for (unsigned i = 0; group->children != NULL && i < group->count; i++)

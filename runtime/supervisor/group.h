@@ -16,9 +16,10 @@ struct group {
     unsigned count;
 };
 
-/* group_make - 0, or -errno after it said why; starts nobody. group_free() is right in any case. */
+/* group_make - 0, or -errno after it said why; starts nobody. group_free() is right in any case.
+ * `tables` (model_file.h) stay the caller's. */
 int group_make(struct group *group, const char *domain, const struct note *note,
-               enum log_level log_level, const struct run_input *input,
+               enum log_level log_level, int tables, const struct run_input *input,
                const struct run_output *output);
 void group_free(struct group *group);
 

@@ -6,7 +6,12 @@
 
 #include <sys/types.h>
 
-enum { LAUNCH_FDS = 4 };
+enum { LAUNCH_FDS = 5 };
+
+#define LAUNCH_NO_FDS                                                                              \
+    {                                                                                              \
+        -1, -1, -1, -1, -1                                                                         \
+    }
 
 struct launch {
     const char *path; /* of the binary */

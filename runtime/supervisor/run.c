@@ -87,14 +87,15 @@ static void say_size(const struct supervisor *run)
 {
     unsigned spools = (run->input.spool >= 0 ? INPUT_SPOOL_MIB : 0) +
                       (run->output.spool >= 0 ? OUTPUT_SPOOL_MIB : 0);
-    char besides[64] = "";
+    char streams[64] = "";
     if (spools > 0)
-        snprintf(besides, sizeof(besides), ", besides at most %u MiB for streams", spools);
+        snprintf(streams, sizeof(streams), " and at most %u MiB for streams", spools);
     fprintf(stderr,
             "millrace: domain '%s': %u slots for requests of at most %u tokens; %.1f MiB of shared "
-            "memory are reserved, and it never takes more%s\n",
+            "memory are reserved, and it never takes more, besides %.1f MiB for the vocabulary%s\n",
             run->info.name, run->info.slots, run->info.max_length,
-            (double)run->info.total_bytes / (1 << 20), besides);
+            (double)run->info.total_bytes / (1 << 20), (double)run->model.tables_bytes / (1 << 20),
+            streams);
 }
 
 static uint64_t time_of_creation(void)
@@ -106,15 +107,14 @@ static uint64_t time_of_creation(void)
 static int create_domain(struct supervisor *run, const struct run_options *options)
 {
     char name[MR_NAME_MAX + 1];
-    struct model_facts facts;
     mr_domain_options domain = {.size = sizeof(domain),
                                 .seed = options->seed,
                                 .max_attempts = options->max_attempts,
                                 .created = time_of_creation(),
                                 .kinds = options->kinds,
                                 .named = options->name != NULL};
-    if (model_facts_read(&facts, options->model) < 0 ||
-        geometry_choose(&domain, options, &facts, geometry_free_bytes()) < 0)
+    if (model_file_read(&run->model, options->model) < 0 ||
+        geometry_choose(&domain, options, &run->model, geometry_free_bytes()) < 0)
         return -EINVAL;
     snprintf(name, sizeof(name), "run-%u-%d", (unsigned)getuid(), (int)getpid());
     if (mr_domain_create(&run->domain, options->name != NULL ? options->name : name, &domain) < 0) {
@@ -147,6 +147,21 @@ static int start_new(struct supervisor *run, const struct run_options *options)
 static const char *path_or_null(const char *path)
 {
     return path[0] != '\0' ? path : NULL;
+}
+
+/* Another vocabulary would cut requests and answers otherwise, or name tokens that aren't there. */
+static int reopen_model(struct supervisor *run)
+{
+    mr_domain_info info = {.size = sizeof(info)};
+    int error = model_file_read(&run->model, run->note.model);
+    mr_domain_get_info(run->domain, &info);
+    if (error == 0 && run->model.fingerprint != info.model_fingerprint) {
+        log_error("cannot resume '%s': the model file '%s' is not the one that the run began with; "
+                  "put that one back",
+                  info.name, run->note.model);
+        error = -EINVAL;
+    }
+    return error;
 }
 
 /* Without its input a run still finishes what it had accepted. A stream has been read as far as it
@@ -200,7 +215,9 @@ static int start_resumed(struct supervisor *run, const char *name)
         log_error("cannot resume '%s': its options can't be read", name);
         return error;
     }
-    error = reopen_input(run);
+    error = reopen_model(run);
+    if (error == 0)
+        error = reopen_input(run);
     if (error == 0)
         error = run_output_open(&run->output, path_or_null(run->note.output));
     return error < 0 ? error : place_spool(run);
@@ -228,8 +245,8 @@ static int start(struct supervisor *run, const struct run_options *options)
     }
     error = supervisor_open_events(run);
     if (error == 0)
-        error = group_make(&run->group, run->info.name, &run->note, options->log_level, &run->input,
-                           &run->output);
+        error = group_make(&run->group, run->info.name, &run->note, options->log_level,
+                           run->model.tables, &run->input, &run->output);
     progress_open(&run->progress, run->domain, run->input.spool < 0 ? run->input.fd : -1,
                   run->output.fd);
     return error;
@@ -278,6 +295,7 @@ static void supervisor_close(struct supervisor *run)
         mr_domain_remove(run->domain);
     group_free(&run->group);
     note_free(&run->note);
+    model_file_close(&run->model);
     run_input_close(&run->input);
     run_output_close(&run->output);
     close(run->epoll);
@@ -321,6 +339,7 @@ static int run_it(const struct run_options *options)
         .signals = -1,
         .timer = -1,
         .stuck_after = options->stuck_after,
+        .model = {.tables = -1},
         .input = {.fd = -1, .spool = -1, .relay = {-1, -1}, .terminal = -1, .pump = -1},
         .output = {.fd = -1, .spool = -1}};
     int status = RUN_IMPOSSIBLE;

@@ -18,6 +18,7 @@
 #define RUNTIME_SUPERVISOR_SUPERVISOR_H
 
 #include "runtime/supervisor/group.h"
+#include "runtime/supervisor/model_file.h"
 #include "runtime/supervisor/progress.h"
 #include "runtime/supervisor/stuck.h"
 
@@ -36,6 +37,7 @@ struct supervisor {
     mr_control *control;
     mr_domain_info info;
     struct note note;
+    struct model_file model;
     struct run_input input;
     struct run_output output;
     struct group group;

@@ -1,5 +1,5 @@
 /*
- * model.c - what the tokenizer takes from the model file: vocabulary, encoder, chat template
+ * model.c - what the tokenizer has of the model: vocabulary, encoder, chat template
  */
 #include "runtime/tokenizer/model.h"
 #include "runtime/tokenizer/grow.h"
@@ -8,20 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-int model_load(struct model *model, const char *path, char *error, size_t error_size)
+int model_load(struct model *model, int fd, char *error, size_t error_size)
 {
-    gguf *file = gguf_open(path, error, error_size);
-    *model = (struct model){0};
-    if (file == NULL)
+    *model = (struct model){.tables = tables_map(fd, error, error_size)};
+    if (model->tables == NULL)
         return -EINVAL;
-    model->vocab = vocabulary_load(file, error, error_size);
-    if (model->vocab != NULL)
-        model->coder = encoder_new(model->vocab, error, error_size);
-    if (model->coder != NULL)
-        model->chat =
-            chat_template_load(file, model->vocab, model->chat_error, sizeof(model->chat_error));
-    gguf_close(file);
-    return model->coder == NULL ? -EINVAL : 0;
+    model->vocab = tables_vocabulary(model->tables);
+    model->coder = encoder_new(model->vocab, error, error_size);
+    if (model->coder == NULL)
+        return -EINVAL;
+    model->chat = chat_template_read(tables_chat_template(model->tables), model->vocab,
+                                     model->chat_error, sizeof(model->chat_error));
+    return 0;
 }
 
 void model_free(struct model *model)
@@ -29,7 +27,7 @@ void model_free(struct model *model)
     chat_prompt_free(&model->rendered);
     chat_template_free(model->chat);
     encoder_free(model->coder);
-    vocabulary_free(model->vocab);
+    tables_free(model->tables);
     free(model->joined);
     *model = (struct model){0};
 }

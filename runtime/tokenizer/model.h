@@ -1,5 +1,5 @@
 /*
- * model.h - what the tokenizer takes from the model file: vocabulary, encoder, chat template
+ * model.h - what the tokenizer has of the model: vocabulary, encoder, chat template
  *
  * Constant once loaded, except for the encoder and the rendered chat, which are for one thread.
  */
@@ -8,9 +8,11 @@
 
 #include "runtime/tokenizer/refusal.h"
 #include "runtime/tokenizer/request.h"
+#include "runtime/tokenizer/tables.h"
 
 struct model {
-    vocabulary *vocab;
+    tables *tables;
+    const vocabulary *vocab; /* of the tables */
     encoder *coder;
     chat_template *chat; /* NULL: the file has none that is known; then `chat_error` says why */
     chat_prompt rendered;
@@ -23,8 +25,9 @@ struct model {
     size_t joined_room;
 };
 
-/* model_load - 0, or -EINVAL with a sentence in `error`; model_free() must follow either way */
-int model_load(struct model *model, const char *path, char *error, size_t error_size);
+/* model_load - of the tables that lie in a memory file (tables.h), which may be closed then. 0, or
+ * -EINVAL with a sentence in `error`; model_free() must follow either way */
+int model_load(struct model *model, int fd, char *error, size_t error_size);
 void model_free(struct model *model);
 
 /* model_set_image - each image stands as `count` tokens of this id; id -1: the vocabulary's own, by

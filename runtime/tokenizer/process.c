@@ -79,7 +79,8 @@ static int load_model(struct tokenizer *tokenizer)
     char why[512];
     const struct note *note = &tokenizer->process.note;
     mr_domain_info info = {.size = sizeof(info)};
-    int error = model_load(&tokenizer->model, note->model, why, sizeof(why));
+    int error = model_load(&tokenizer->model, PROCESS_TABLES_FD, why, sizeof(why));
+    close(PROCESS_TABLES_FD);
     mr_domain_get_info(mr_member_domain(tokenizer->process.member), &info);
     if (error == 0 && info.kinds & MR_TAKES_VISION)
         error = model_set_image(&tokenizer->model, note->image_token, note->image_tokens, why,

@@ -53,6 +53,11 @@ typedef struct {
  */
 chat_template *chat_template_load(const gguf *file, const vocabulary *vocab, char *error,
                                   size_t error_size);
+
+/* chat_template_read - the same of a program that was taken out of the file; .bytes NULL: it has
+ * none. Keeps nothing of it. */
+chat_template *chat_template_read(gguf_text program, const vocabulary *vocab, char *error,
+                                  size_t error_size);
 void chat_template_free(chat_template *chat); /* NULL is fine */
 
 /*

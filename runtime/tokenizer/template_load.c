@@ -152,16 +152,23 @@ static chat_template *new_template(gguf_text source, const vocabulary *vocab, ch
     return NULL;
 }
 
-chat_template *chat_template_load(const gguf *file, const vocabulary *vocab, char *error,
+chat_template *chat_template_read(gguf_text program, const vocabulary *vocab, char *error,
                                   size_t error_size)
 {
-    gguf_text source;
-
-    if (!gguf_string(file, "tokenizer.chat_template", &source)) {
+    if (!program.bytes) {
         snprintf(error, error_size, "the model file has no key 'tokenizer.chat_template'");
         return NULL;
     }
-    return new_template(source, vocab, error, error_size);
+    return new_template(program, vocab, error, error_size);
+}
+
+chat_template *chat_template_load(const gguf *file, const vocabulary *vocab, char *error,
+                                  size_t error_size)
+{
+    gguf_text program = {NULL, 0};
+
+    gguf_string(file, "tokenizer.chat_template", &program);
+    return chat_template_read(program, vocab, error, error_size);
 }
 
 void chat_template_free(chat_template *chat)

@@ -47,8 +47,13 @@ static int run_kinds(struct run *run, const char *requests)
 static void setup(void)
 {
     char why[256];
+    uint64_t bytes;
+    gguf *file = gguf_open(path_of_model(), why, sizeof(why));
+    int made = file != NULL ? tables_make(file, &bytes, why, sizeof(why)) : -1;
+    ck_assert_msg(model_load(&model, made, why, sizeof(why)) == 0, "%s", why);
+    close(made);
+    gguf_close(file);
     fixture_open();
-    ck_assert_msg(model_load(&model, path_of_model(), why, sizeof(why)) == 0, "%s", why);
 }
 
 static void teardown(void)
