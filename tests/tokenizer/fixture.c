@@ -7,6 +7,7 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 const char *fixture_path(const char *name)
 {
@@ -25,6 +26,7 @@ void fixture_parse(fixture *made)
     ck_assert_msg(made->file != NULL, "%s", error);
     made->vocab = vocabulary_load(made->file, error, sizeof(error));
     ck_assert_msg(made->vocab != NULL, "%s", error);
+    made->mapped = NULL;
     made->coder = encoder_new(made->vocab, error, sizeof(error));
     ck_assert_msg(made->coder != NULL, "%s", error);
 }
@@ -44,9 +46,25 @@ void fixture_open(fixture *made, const char *pre)
     fixture_parse(made);
 }
 
+void fixture_map(fixture *made)
+{
+    char error[512];
+    uint64_t bytes;
+    int fd = tables_make(made->file, &bytes, error, sizeof(error));
+
+    ck_assert_msg(fd >= 0, "%s", error);
+    made->mapped = tables_map(fd, error, sizeof(error));
+    ck_assert_msg(made->mapped != NULL, "%s", error);
+    close(fd);
+    encoder_free(made->coder);
+    made->coder = encoder_new(tables_vocabulary(made->mapped), error, sizeof(error));
+    ck_assert_msg(made->coder != NULL, "%s", error);
+}
+
 void fixture_close(fixture *made)
 {
     encoder_free(made->coder);
+    tables_free(made->mapped);
     vocabulary_free(made->vocab);
     gguf_close(made->file);
     gguf_builder_free(&made->bytes);

@@ -8,12 +8,14 @@
 #define MILLRACE_TESTS_TOKENIZER_FIXTURE_H
 
 #include "runtime/tokenizer/encode.h"
+#include "runtime/tokenizer/tables.h"
 #include "tests/models/gguf_builder.h"
 
 typedef struct {
     gguf_builder bytes;
     gguf *file;
-    vocabulary *vocab;
+    vocabulary *vocab; /* as it was read from the file */
+    tables *mapped;    /* NULL, or what `coder` works in instead */
     encoder *coder;
 } fixture;
 
@@ -26,6 +28,9 @@ void fixture_close(fixture *fixture);
 
 /* A vocabulary out of what a builder has; the same to free. */
 void fixture_parse(fixture *fixture);
+
+/* From now on it encodes by tables that were made of its file, sealed and mapped. */
+void fixture_map(fixture *fixture);
 
 /* The tokens of a text, recognising control tokens nowhere, or everywhere. */
 encoder_tokens fixture_encode(fixture *fixture, const char *text, size_t length, bool special);

@@ -34,25 +34,42 @@ static void open_named(fixture *made, const char *name)
     fixture_parse(made);
 }
 
-START_TEST(every_line_gives_sentencepiece_s_tokens)
+static void compare_all(fixture *made, const char *name)
 {
-    fixture made;
     char path[64];
     uint64_t lines;
     unsigned failures = 0;
 
-    open_named(&made, names[_i]);
-    snprintf(path, sizeof(path), "tokenizer/%s.bin", names[_i]);
+    snprintf(path, sizeof(path), "tokenizer/%s.bin", name);
     lines = vectors_open(fixture_path(path));
     ck_assert_uint_ge(lines, 4000);
     for (uint64_t i = 0; i < lines && failures < MAX_FAILURES; i++) {
         vector line = vectors_read(1);
 
-        failures += !vector_agrees(&made, &line, 0, names[_i]);
+        failures += !vector_agrees(made, &line, 0, name);
         vector_free(&line);
     }
     ck_assert_uint_eq(failures, 0);
     vectors_close();
+}
+
+START_TEST(every_line_gives_sentencepiece_s_tokens)
+{
+    fixture made;
+
+    open_named(&made, names[_i]);
+    compare_all(&made, names[_i]);
+    fixture_close(&made);
+}
+END_TEST
+
+START_TEST(every_line_gives_sentencepiece_s_tokens_by_mapped_tables)
+{
+    fixture made;
+
+    open_named(&made, names[_i]);
+    fixture_map(&made);
+    compare_all(&made, names[_i]);
     fixture_close(&made);
 }
 END_TEST
@@ -299,6 +316,7 @@ int main(void)
 
     tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, every_line_gives_sentencepiece_s_tokens, 0, 2);
+    tcase_add_loop_test(tests, every_line_gives_sentencepiece_s_tokens_by_mapped_tables, 0, 2);
     tcase_add_test(tests, words_are_pieces_unless_tokens_go_across_them);
     tcase_add_test(tests, tokens_of_bytes_and_blanks_stand_for_these);
     tcase_add_test(tests, the_highest_score_is_merged_first_then_the_leftmost);
