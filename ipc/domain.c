@@ -136,10 +136,45 @@ static bool still_named(int fd, const char *path)
            mine.st_ino == named.st_ino;
 }
 
+/* Whether the stats tell of a supervisor that lives; the lock's word holds where they can't. */
+static bool has_supervisor(const char *name)
+{
+    mr_stats_view *view;
+    bool alive;
+
+    if (mr_stats_open(&view, name))
+        return true;
+    alive = mr_stats_alive(view);
+    mr_stats_close(view);
+    return alive;
+}
+
+/*
+ * Lock a domain in which nobody lives, be it after a while: who loses his supervisor leaves by
+ * himself, and a child that the supervisor was just making when it died has its lock a moment more.
+ */
+static int lock_dead(int fd, const char *name, unsigned patience_ms)
+{
+    for (unsigned waited = 0;; waited += MR_LOOK_MS) {
+        int rc = mr_segment_lock_supervisor(fd);
+
+        if (!rc && !mr_segment_has_members(fd))
+            return 0;
+        if (rc && (waited >= patience_ms || has_supervisor(name)))
+            return mr_fail(EBUSY, "domain '%s' is running; choose another name or stop it first",
+                           name);
+        if (waited >= patience_ms)
+            return mr_fail(EBUSY,
+                           "domain '%s' has lost its supervisor, but not yet its members; end them",
+                           name);
+        usleep(MR_LOOK_MS * 1000);
+    }
+}
+
 /* Open and lock a domain by name if nobody lives in it; -ENOENT, -EBUSY. When 0 is returned the
  * domain may be unbound (header == NULL), and *bound says why: -EPROTO, another version's; else
  * corrupt. */
-static int seize(const char *name, mr_domain **out, int *bound)
+static int seize(const char *name, unsigned patience_ms, mr_domain **out, int *bound)
 {
     char path[MR_PATH_MAX];
     mr_domain *domain = mr_view_new();
@@ -151,9 +186,8 @@ static int seize(const char *name, mr_domain **out, int *bound)
     domain->data_fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (domain->data_fd < 0)
         rc = mr_fail(errno, "cannot open domain '%s': %s", name, strerror(errno));
-    else if (mr_segment_lock_supervisor(domain->data_fd) || mr_segment_has_members(domain->data_fd))
-        rc = mr_fail(EBUSY, "domain '%s' is running; choose another name or stop it first", name);
-    else if (!still_named(domain->data_fd, path))
+    else if (!(rc = lock_dead(domain->data_fd, name, patience_ms)) &&
+             !still_named(domain->data_fd, path))
         rc = mr_fail(EAGAIN, "domain '%s' is just being replaced", name);
     if (rc) {
         mr_view_close(domain);
@@ -170,7 +204,7 @@ static int seize(const char *name, mr_domain **out, int *bound)
 static int replace_dead(const char *name, bool unnamed_only)
 {
     mr_domain *dead;
-    int bound, rc = seize(name, &dead, &bound);
+    int bound, rc = seize(name, 0, &dead, &bound);
 
     if (rc)
         return rc;
@@ -282,7 +316,7 @@ int mr_domain_resume(mr_domain **out, const char *name)
     mr_domain *domain;
     int bound, rc = mr_segment_name_valid(name);
 
-    if (rc || (rc = seize(name, &domain, &bound)))
+    if (rc || (rc = seize(name, MR_LEAVE_MS, &domain, &bound)))
         return rc;
     if (bound == -EPROTO)
         rc = bound; /* which mr_view_bind() explained */
@@ -321,7 +355,7 @@ int mr_domain_discard(const char *name)
     mr_domain *dead;
     int bound, rc = mr_segment_name_valid(name);
 
-    if (rc || (rc = seize(name, &dead, &bound)))
+    if (rc || (rc = seize(name, MR_LEAVE_MS, &dead, &bound)))
         return rc;
     unlink_all(name);
     mr_view_close(dead);

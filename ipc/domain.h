@@ -9,6 +9,10 @@
 #include <millrace/stats.h>
 #include <stdbool.h>
 
+/* Members whose supervisor died leave by themselves, within a second where the machine isn't busy:
+ * whoever comes next waits for them so long, and looks so often. */
+enum { MR_LEAVE_MS = 5000, MR_LOOK_MS = 10 };
+
 struct mr_domain {
     unsigned char *data; /* the mapping; data_bytes long */
     uint64_t data_bytes;

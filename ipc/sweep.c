@@ -28,6 +28,7 @@
 #include <millrace/supervise.h>
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 /* ---- contexts ---- */
 
@@ -191,20 +192,30 @@ int mr_supervisor_sweep(mr_domain *domain, int member, unsigned *failed)
     return (int)taken;
 }
 
+/* Whether the place is nobody's that lives. One that has left needs a moment more to end. */
+static bool has_ended(const mr_domain *domain, uint32_t index, unsigned patience_ms)
+{
+    const mr_place_record *place = &domain->members[index];
+
+    for (unsigned waited = 0; mr_place_taken(domain, index) && place->start_time &&
+                              mr_process_start_time(place->pid) == place->start_time;
+         waited += MR_LOOK_MS) {
+        if (waited >= patience_ms)
+            return false;
+        usleep(MR_LOOK_MS * 1000);
+    }
+    return true;
+}
+
 int mr_supervisor_sweep_all(mr_domain *domain)
 {
     int taken = 0;
 
-    for (int i = 0; i < MR_MAX_MEMBERS; i++) {
-        const mr_place_record *place = &domain->members[i];
-
-        if (!mr_place_taken(domain, (uint32_t)i))
-            continue;
-        if (place->start_time && mr_process_start_time(place->pid) == place->start_time)
+    for (uint32_t i = 0; i < MR_MAX_MEMBERS; i++)
+        if (!has_ended(domain, i, MR_LEAVE_MS))
             return mr_fail(EBUSY,
                            "process %d, a member of domain '%s', is still alive; end it first",
-                           place->pid, domain->info.name);
-    }
+                           domain->members[i].pid, domain->info.name);
     for (int i = 0; i < MR_MAX_MEMBERS; i++) {
         int rc = mr_supervisor_sweep(domain, i, NULL);
 

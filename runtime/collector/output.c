@@ -17,6 +17,9 @@
  * in one call; whole pieces of a multiple of the largest page are punched out. */
 enum { SENT_AT_ONCE = 64 << 10, PUNCH_UNIT = 2 << 20, RETRY_MS = 1000 };
 
+/* Who waits says so several times a second, or he would be taken for one that is stuck. */
+enum { PATIENCE_MS = 100 };
+
 static uint64_t now_ms(void)
 {
     struct timespec now;
@@ -170,11 +173,11 @@ short output_events(const struct output *output)
     return output->troubled && now_ms() < output->retry ? 0 : POLLOUT;
 }
 
-/* wait_to_send - until the reader took something, at most a second */
+/* wait_to_send - until the reader took something, but not long */
 static void wait_to_send(const struct output *output)
 {
     struct pollfd target = {.fd = output->target, .events = output_events(output)};
-    poll(&target, target.events != 0, RETRY_MS);
+    poll(&target, target.events != 0, PATIENCE_MS);
 }
 
 int output_finish(struct output *output)
@@ -189,6 +192,17 @@ int output_finish(struct output *output)
 }
 
 /* ---- appending ---- */
+
+/* wait_to_append - until it is worth another try; false when patience ended */
+static bool wait_to_append(struct output *output)
+{
+    for (int waited = 0; waited < RETRY_MS; waited += PATIENCE_MS) {
+        if (!output->patient(output->self))
+            return false;
+        poll(NULL, 0, PATIENCE_MS);
+    }
+    return true;
+}
 
 static int wait_for_reader(struct output *output)
 {
@@ -213,9 +227,8 @@ int output_write(struct output *output, const char *bytes, size_t count)
         return error;
     while ((written = io_write_at(output->io, output->file, bytes, count, output->length)) < 0) {
         trouble(output, (int)written);
-        if (!output->patient(output->self))
+        if (!wait_to_append(output))
             return -ESHUTDOWN;
-        poll(NULL, 0, RETRY_MS);
     }
     no_trouble(output);
     output->length += count;

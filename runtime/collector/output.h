@@ -51,7 +51,7 @@ struct output {
  *
  *   spool    descriptor of the spool; -1: the target can be cut
  *   length   mr_emission_length()
- *   patient  asked about once a second while a full disk or a slow reader holds everything up
+ *   patient  asked several times a second while a full disk or a slow reader holds everything up
  *
  * Returns 0, or -errno after it said why.
  */

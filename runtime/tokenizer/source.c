@@ -5,15 +5,18 @@
  * A spool is in memory and needs no reading ahead.
  */
 #include "runtime/tokenizer/source.h"
+#include "runtime/log.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum {
     WAIT_MS = 100,       /* how long one call waits for a stream */
+    RETRIES = 10,        /* waits until a spool that was full is tried again */
     PUNCH_STEP = 1 << 20 /* bytes released before it is worth a system call */
 };
 
@@ -26,6 +29,8 @@ struct source {
     unsigned current; /* block that is, or will be, the consumer's */
     bool ahead;       /* the request of `current` was started */
     bool ended;
+    bool troubled;  /* the spool was full, which was said */
+    unsigned waits; /* before it is tried again */
     struct io_request requests[2];
     char blocks[2][SOURCE_BLOCK];
 };
@@ -118,14 +123,36 @@ static int move(int from, int to, loff_t *offset, ssize_t *moved)
     return errno == EAGAIN || errno == EINTR ? SOURCE_WAIT : -errno;
 }
 
+/* has_no_room - whether it failed for want of room alone: what wasn't moved is still in the pipe */
+static bool has_no_room(int result)
+{
+    return result == -ENOSPC || result == -EDQUOT || result == -ENOMEM;
+}
+
+static int wait_for_room(struct source *source, int error)
+{
+    if (!source->troubled)
+        log_error("cannot keep the requests that come in: %s; trying again each second",
+                  strerror(-error));
+    source->troubled = true;
+    source->waits = RETRIES;
+    return SOURCE_WAIT;
+}
+
 /* move_to_spool - append to the spool what lies in a pipe, which takes it out there */
 static int move_to_spool(struct source *source, int pipe)
 {
     loff_t end = (loff_t)source->size;
     ssize_t moved;
     int result = move(pipe, source->input.spool, &end, &moved);
-    if (result == SOURCE_DATA)
-        source->size += (uint64_t)moved;
+    if (has_no_room(result))
+        return wait_for_room(source, result);
+    if (result != SOURCE_DATA)
+        return result;
+    source->size += (uint64_t)moved;
+    if (source->troubled)
+        log_warning("the requests can be kept again");
+    source->troubled = false;
     return result;
 }
 
@@ -135,8 +162,14 @@ static int take_from_stream(struct source *source)
     struct pollfd ready = {.fd = source->input.fd, .events = POLLIN};
     ssize_t moved;
     int result;
+    if (source->waits > 0) {
+        source->waits--;
+        poll(NULL, 0, WAIT_MS);
+        return SOURCE_WAIT;
+    }
     /* What a predecessor left in the relay comes first. */
-    if (relay[0] >= 0 && (result = move_to_spool(source, relay[0])) != SOURCE_WAIT)
+    result = relay[0] >= 0 ? move_to_spool(source, relay[0]) : SOURCE_WAIT;
+    if (result != SOURCE_WAIT || source->waits > 0)
         return result;
     if (poll(&ready, 1, WAIT_MS) == 0)
         return SOURCE_WAIT;

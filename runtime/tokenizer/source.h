@@ -6,6 +6,7 @@
  * the pipe what it appends, in one call, so the spool's size says what was taken, and a successor
  * of a killed tokenizer finds every byte. What the consumer releases is punched out of the spool:
  * it holds no more than the record at work and a block, and one byte before them (see lines.h).
+ * When the spool is full the rest stays in the pipe: that is said once and tried again each second.
  */
 #ifndef RUNTIME_TOKENIZER_SOURCE_H
 #define RUNTIME_TOKENIZER_SOURCE_H

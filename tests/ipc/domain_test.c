@@ -252,6 +252,59 @@ START_TEST(a_member_that_lives_keeps_the_domain_alive)
 }
 END_TEST
 
+/* Another process has it open for a while, as one that notices its supervisor's death. */
+static pid_t begin_guest(const char *name, unsigned ms)
+{
+    int ready[2];
+    char byte;
+    pid_t pid;
+
+    ck_assert_int_eq(pipe(ready), 0);
+    pid = fork();
+    if (pid == 0) {
+        mr_domain *domain;
+
+        if (mr_domain_open(&domain, name) || write(ready[1], "", 1) != 1)
+            _exit(1);
+        usleep(ms * 1000);
+        _exit(0);
+    }
+    ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
+    return pid;
+}
+
+/* The test that forks has its locks too, so a child makes the domain, as a supervisor that dies. */
+START_TEST(a_resume_waits_for_members_that_are_leaving)
+{
+    mr_domain_options options = small();
+    const char *name = own_name(); /* tells the pid: asked for before the fork */
+    mr_domain *domain;
+    int status, ended[2];
+    pid_t guest, supervisor;
+
+    ck_assert_int_eq(pipe(ended), 0);
+    supervisor = fork();
+    if (supervisor == 0) {
+        options.named = 1;
+        if (mr_domain_create(&domain, name, &options) || write(ended[1], "", 1) != 1)
+            _exit(1);
+        pause();
+    }
+    ck_assert_int_eq(read(ended[0], &status, 1), 1);
+    guest = begin_guest(name, 700);
+    kill(supervisor, SIGKILL);
+    ck_assert_int_eq(waitpid(supervisor, &status, 0), supervisor);
+    ck_assert_int_eq(mr_domain_resume(&domain, name), 0);
+    ck_assert_int_eq(waitpid(guest, &status, 0), guest);
+    ck_assert_int_eq(status, 0);
+    mr_domain_remove(domain);
+    close(ended[0]);
+    close(ended[1]);
+}
+END_TEST
+
 START_TEST(a_member_that_ended_but_was_not_reaped_is_dead)
 {
     mr_domain_options options = small();
@@ -442,6 +495,7 @@ int main(void)
     Suite *suite = suite_create("domain");
     TCase *tests = tcase_create("life");
 
+    tcase_set_timeout(tests, 60);
     tcase_add_test(tests, a_domain_is_made_opened_and_removed_without_a_trace);
     tcase_add_test(tests, wrong_options_are_named);
     tcase_add_test(tests, wrong_names_are_refused);
@@ -452,6 +506,7 @@ int main(void)
     tcase_add_test(tests, a_dead_named_domain_with_work_is_kept_and_resumed);
     tcase_add_test(tests, a_dead_domain_can_be_discarded);
     tcase_add_test(tests, a_resume_refuses_while_a_member_lives);
+    tcase_add_test(tests, a_resume_waits_for_members_that_are_leaving);
     tcase_add_test(tests, a_member_that_lives_keeps_the_domain_alive);
     tcase_add_test(tests, a_member_that_ended_but_was_not_reaped_is_dead);
     tcase_add_test(tests, a_corrupt_header_is_refused);

@@ -1,32 +1,28 @@
 /*
- * chaos.c - a whole group under load, whose members are killed and stopped at random
+ * chaos.c - a whole group under load, to which everything happens that can
  *
  * Usage: chaos [--seconds N] [--seed S]      (20 seconds, a seed from the clock)
  *
  * Round after round `millrace run` answers a file of mixed requests with the bundled model, with
  * the default of three attempts and one request that kills every worker that takes it. Meanwhile
- * workers, tokenizer and collector are killed or stopped; in rounds whose output is a file also the
- * supervisor, and the run is resumed. The output is a file, a pipe or a stream of pieces, in turn.
+ * members are killed and stopped (chaos_victims.c), in rounds whose requests and answers are files
+ * also the supervisor, and the run is resumed. By turns workers that attach by themselves serve too
+ * or alone (chaos_strangers.c), the disk is full for a while (chaos_disk.c), workers drain and the
+ * group is scaled (chaos_orders.c). Requests and answers are files, pipes, pieces of a stream.
  *
- * After each kill all that must hold in the domain is checked (mr_domain_check()). At the end of a
- * round every request must be answered once, with the bytes of an undisturbed run, the poisonous
- * one alone with an error; and nothing may be left: no slot, byte or lease in use, no file, no
- * process.
+ * After each disturbance all that must hold in the domain is checked (mr_domain_check()). At the
+ * end of a round every request must be answered once, with the bytes of an undisturbed run, the
+ * poisonous one alone with an error; and nothing may be left: no slot, byte or lease in use, no
+ * file, no process.
  *
- * One thing is spared: a request, record or answer at which two members died in a row is given up
- * at the third death, as it must be. So nobody is killed while something innocent is that far
- * (spare()); it gets over it with its next step, within milliseconds.
- *
- * The last line tells `K kills, R requests, L lost, D duplicated, X differing`, and the seed.
+ * The last line tells `K kills, R requests, L lost, D duplicated, X differing`, and the seed; the
+ * lines before it who was killed and what else there was.
  */
-#include "ipc/domain.h"
-#include "ipc/slot.h"
-#include "ipc/twin.h"
+#include "tests/runtime/chaos.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <jansson.h>
 #include <millrace/millrace.h>
 #include <signal.h>
 #include <stdio.h>
@@ -37,54 +33,33 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { REQUESTS = 400, POISON = 40, ROUND_S = 60, BETWEEN_MS = 120 };
+enum { ROUND_S = 240, FEED_MS = 8, COMMAND_MAX = 32 };
 
-enum way { TO_FILE, TO_PIPE, STREAMED, WAYS };
-enum victim { WORKER, TOKENIZER, COLLECTOR, SUPERVISOR, VICTIMS };
-
-static const char *const names[VICTIMS] = {"workers", "tokenizers", "collectors", "supervisors"};
-
-static struct chaos {
-    uint64_t seed;
-    char folder[64];
-    char name[48]; /* of the domain */
-    char model[512];
-    char program[512];
-    char worker[512];
-    json_t *expected; /* line by custom_id */
-    mr_domain *domain;
-    pid_t run;
-    enum way way;
-    unsigned round;
-    unsigned kills[VICTIMS];
-    unsigned stops;
-    unsigned resumed;
-    unsigned spared;
-    unsigned findings;
-    unsigned requests, lost, doubled, differing;
-} chaos;
+struct chaos chaos = {.feed = -1};
 
 /* ---- chance and time ---- */
 
 static uint64_t state;
 
-static unsigned below(unsigned n)
+unsigned below(unsigned n)
 {
     state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
     return (unsigned)((state >> 33) % n);
 }
 
-static double now(void)
+double now(void)
 {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-static void wait_ms(unsigned ms)
+void wait_ms(unsigned ms)
 {
     nanosleep(&(struct timespec){ms / 1000, (long)(ms % 1000) * 1000000}, NULL);
 }
+
+/* ---- what came of it ---- */
 
 static unsigned all_kills(void)
 {
@@ -96,181 +71,18 @@ static unsigned all_kills(void)
 
 static void print_result(void)
 {
-    printf("%u rounds; killed: %u %s, %u %s, %u %s, %u %s; %u stopped, %u spared\n", chaos.round,
-           chaos.kills[WORKER], names[WORKER], chaos.kills[TOKENIZER], names[TOKENIZER],
-           chaos.kills[COLLECTOR], names[COLLECTOR], chaos.kills[SUPERVISOR], names[SUPERVISOR],
-           chaos.stops, chaos.spared);
+    printf("%u rounds; killed: %u workers, %u strangers, %u tokenizers, %u collectors, %u "
+           "supervisors; %u spared\n",
+           chaos.round, chaos.kills[WORKER], chaos.kills[STRANGER], chaos.kills[TOKENIZER],
+           chaos.kills[COLLECTOR], chaos.kills[SUPERVISOR], chaos.spared);
+    printf("%u stops, %u of them long, %u found; %u disk-full spells, %u attaches, %u orders, %u "
+           "resumes\n",
+           chaos.stops, chaos.long_stops, chaos.found, chaos.spells, chaos.attaches, chaos.orders,
+           chaos.resumes);
     printf("%u kills, %u requests, %u lost, %u duplicated, %u differing; seed %llu\n", all_kills(),
            chaos.requests, chaos.lost, chaos.doubled, chaos.differing,
            (unsigned long long)chaos.seed);
     fflush(stdout);
-}
-
-/* What the run said, and where its files are; the run and its members go. */
-static void give_up(const char *why)
-{
-    char line[400];
-    FILE *said = fopen("stderr", "re");
-    printf("not ok: round %u, way %d: %s; its files stay in %s\n", chaos.round, (int)chaos.way, why,
-           chaos.folder);
-    while (said != NULL && fgets(line, sizeof(line), said) != NULL)
-        printf("  %s", line);
-    if (chaos.run > 0)
-        kill(chaos.run, SIGKILL);
-    while (waitpid(-1, NULL, 0) > 0)
-        ;
-    mr_domain_discard(chaos.name);
-    print_result();
-    exit(1);
-}
-
-/* ---- requests ---- */
-
-static void put_body(FILE *file, int i)
-{
-    static const char *const whats[] = {"a fox", "two small boats", "the moon and a hat",
-                                        "a very long winter in the old mill by the river"};
-    fprintf(file,
-            "\"prompt\": \"Once upon a time there was %s, number %d.\", \"max_tokens\": %d, "
-            "\"temperature\": %s",
-            whats[i % 4], i, 1 + i * 7 % 90, i % 3 ? "0.8" : "0");
-    if (i % 4 == 1)
-        fputs(", \"stop\": [\"the end\", \". \", \"and\"]", file);
-    if (i % 5 == 1)
-        fputs(", \"logprobs\": 2", file);
-    if (i % 6 == 2)
-        fputs(i % 4 ? ", \"n\": 3" : ", \"n\": 0", file); /* 0 is refused */
-    if (i % 7 == 3)
-        fputs(", \"frequency_penalty\": 0.5, \"presence_penalty\": 0.2", file);
-    if (i % 7 == 5)
-        fputs(", \"echo\": true", file);
-}
-
-static void write_requests(void)
-{
-    FILE *file = fopen("in", "we");
-    for (int i = 0; file != NULL && i < REQUESTS; i++) {
-        fprintf(file,
-                "{\"custom_id\": \"%s%d\", \"method\": \"POST\", \"url\": \"/v1/completions\", "
-                "\"body\": {",
-                i == POISON ? "poison" : "r", i);
-        if (i == POISON)
-            fputs("\"prompt\": \"Die\", \"max_tokens\": 20, \"seed\": 666", file);
-        else
-            put_body(file, i);
-        fputs("}}\n", file);
-    }
-    if (file == NULL || fclose(file) != 0)
-        give_up("cannot write the requests");
-}
-
-/* ---- a run ---- */
-
-static int output_of_run(int pipe_end)
-{
-    return pipe_end >= 0 ? pipe_end : open("stdout", O_WRONLY | O_CREAT | O_TRUNC, 0644);
-}
-
-static void become_run(const char *const *extra, int out)
-{
-    const char *argv[32] = {"millrace", "run"};
-    unsigned count = 2;
-    int err = open("stderr", O_WRONLY | O_CREAT | O_APPEND, 0644);
-    for (unsigned i = 0; extra[i] != NULL && count < 31; i++)
-        argv[count++] = extra[i];
-    dup2(out, STDOUT_FILENO);
-    dup2(err, STDERR_FILENO);
-    close_range(3, ~0u, 0);
-    execv(chaos.program, (char **)(uintptr_t)argv);
-    _exit(99);
-}
-
-static void begin_run(const char *const *extra, int pipe_end)
-{
-    chaos.run = fork();
-    if (chaos.run == 0)
-        become_run(extra, output_of_run(pipe_end));
-}
-
-/* A member of this role that has its place; 0: there is none now. */
-static pid_t find_member(uint32_t role)
-{
-    pid_t found = 0;
-    unsigned fitting = 0;
-    for (int i = 0; i < MR_MAX_MEMBERS; i++) {
-        mr_member_info info;
-        if (mr_member_get_info(chaos.domain, i, &info) == 0 && info.role == role &&
-            (role != MR_ROLE_WORKER || info.steps > 0) && below(++fitting) == 0)
-            found = info.pid;
-    }
-    return found;
-}
-
-/* ---- who may be killed ---- */
-
-static bool is_poison(const mr_slot *slot)
-{
-    return slot->params.sampling.seed == 666;
-}
-
-static uint64_t intake_mark(const mr_header *h)
-{
-    int64_t mark[MR_MARK_WORDS];
-    mr_twin_read(&h->mark_sequence, h->mark[0], MR_MARK_WORDS, mark, MR_MARK_WORDS);
-    return (uint64_t)mark[MR_MARK_ORDINAL];
-}
-
-/* Would another death make something innocent given up? */
-static bool spare(void)
-{
-    const mr_domain *domain = chaos.domain;
-    const mr_header *h = domain->header;
-    unsigned last = domain->max_attempts - 1;
-    bool near = atomic_load(&h->emission_deaths) >= last ||
-                (atomic_load(&h->intake_deaths) >= last &&
-                 atomic_load(&h->intake_death_at) > intake_mark(h));
-    for (uint32_t i = 0; i < domain->slot_count && !near; i++) {
-        mr_state_parts parts = mr_state_unpack(mr_slot_load(&domain->slots[i]));
-        near = (parts.state == MR_STATE_READY || parts.state == MR_STATE_LEASED) &&
-               parts.attempts >= last && !is_poison(&domain->slots[i]);
-    }
-    chaos.spared += near;
-    return near;
-}
-
-/* ---- what must hold ---- */
-
-static void print_finding(void *self, const char *place, const char *what)
-{
-    (void)self;
-    printf("  %s: %s\n", place, what);
-}
-
-static void check_living(void)
-{
-    if (mr_domain_check(chaos.domain, print_finding, NULL, NULL) > 0)
-        give_up("something in the domain can't be");
-}
-
-static void check_nothing_in_use(void)
-{
-    mr_census census = {.size = sizeof(census)};
-    if (mr_domain_check(chaos.domain, print_finding, NULL, &census) > 0)
-        give_up("something in the domain can't be");
-    if (census.free != census.slots || census.arena_bytes != 0 || census.members != 0)
-        give_up("slots, arena or places are still in use");
-}
-
-static void check_no_file(void)
-{
-    char prefix[64];
-    struct dirent *entry;
-    DIR *shm = opendir("/dev/shm");
-    snprintf(prefix, sizeof(prefix), "millrace.%s.", chaos.name);
-    while (shm != NULL && (entry = readdir(shm)) != NULL)
-        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
-            give_up("a file was left in /dev/shm");
-    closedir(shm);
 }
 
 static bool names_the_domain(const char *pid)
@@ -290,181 +102,213 @@ static bool names_the_domain(const char *pid)
     return found;
 }
 
-static void check_no_process(void)
+/* A process of this round that still lives; 0: there is none. */
+static pid_t find_process(void)
 {
     struct dirent *entry;
+    pid_t found = 0;
     DIR *proc = opendir("/proc");
-    while (proc != NULL && (entry = readdir(proc)) != NULL)
-        if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9' && names_the_domain(entry->d_name))
-            give_up("a process was left");
+    while (proc != NULL && found == 0 && (entry = readdir(proc)) != NULL)
+        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && names_the_domain(entry->d_name))
+            found = (pid_t)strtol(entry->d_name, NULL, 10);
     closedir(proc);
+    return found;
 }
 
-/* ---- answers ---- */
-
-static char *read_file(const char *path)
+/* The domain as it was found, for whoever wants to know why. */
+static void keep_domain(void)
 {
-    FILE *file = fopen(path, "re");
-    char *text = NULL;
-    size_t room = 0;
-    if (file == NULL || getdelim(&text, &room, '\0', file) < 0) {
-        free(text);
-        text = strdup("");
+    char path[96], block[65536];
+    size_t got;
+    FILE *from, *to;
+    snprintf(path, sizeof(path), "/dev/shm/millrace.%s.data", chaos.name);
+    from = fopen(path, "re");
+    to = fopen("domain", "we");
+    while (from != NULL && to != NULL && (got = fread(block, 1, sizeof(block), from)) > 0 &&
+           fwrite(block, 1, got, to) == got)
+        ;
+    if (from != NULL)
+        fclose(from);
+    if (to != NULL)
+        fclose(to);
+}
+
+/* What the run said, and where its files are; the run and its members go. */
+void give_up(const char *why)
+{
+    char *said = read_file("stderr");
+    pid_t pid;
+    printf("not ok: round %u, way %d: %s; its files stay in %s\n%s", chaos.round,
+           (int)chaos.plan.way, why, chaos.folder, said);
+    free(said);
+    keep_domain();
+    if (chaos.run > 0)
+        kill(chaos.run, SIGKILL);
+    while ((pid = find_process()) > 0) {
+        kill(pid, SIGKILL);
+        while (waitpid(-1, NULL, WNOHANG) > 0)
+            ;
+        wait_ms(10);
     }
-    if (file != NULL)
-        fclose(file);
-    return text;
+    mr_domain_discard(chaos.name);
+    print_result();
+    exit(1);
 }
 
-static const char *text_of(json_t *object, const char *key)
+/* ---- processes ---- */
+
+static void become(const char *program, const char *const *argv, int in, int out, bool faulty)
 {
-    const char *text = json_string_value(json_object_get(object, key));
-    return text != NULL ? text : "";
+    int err = open("stderr", O_WRONLY | O_CREAT | O_APPEND, 0644);
+    dup2(in >= 0 ? in : open("/dev/null", O_RDONLY), STDIN_FILENO);
+    dup2(out >= 0 ? out : err, STDOUT_FILENO);
+    dup2(err, STDERR_FILENO);
+    close_range(3, ~0u, 0);
+    if (faulty)
+        disk_preload();
+    execv(program, (char **)(uintptr_t)argv);
+    _exit(99);
 }
 
-/* A piece goes on where the one before it ended. */
-static void take_piece(json_t *joined, json_t *record)
+pid_t chaos_start(const char *program, const char *const *argv, int in, int out, bool faulty)
 {
-    char key[64], *whole = NULL;
-    snprintf(key, sizeof(key), "%s/%lld", text_of(record, "custom_id"),
-             (long long)json_integer_value(json_object_get(record, "choice")));
-    if (json_integer_value(json_object_get(record, "offset")) !=
-        (json_int_t)strlen(text_of(joined, key)))
-        chaos.differing++;
-    if (asprintf(&whole, "%s%s", text_of(joined, key), text_of(record, "delta")) < 0)
-        abort();
-    json_object_set_new(joined, key, json_string(whole));
-    free(whole);
+    pid_t pid = fork();
+    if (pid == 0)
+        become(program, argv, in, out, faulty);
+    if (pid < 0)
+        give_up("cannot start a process");
+    return pid;
 }
 
-/* The pieces together are the text. */
-static void check_pieces(json_t *joined, json_t *record)
+static void begin_run(const char *const *extra, int in, int out)
 {
-    json_t *body = json_object_get(json_object_get(record, "response"), "body"), *choice;
-    size_t i;
-    json_array_foreach(json_object_get(body, "choices"), i, choice)
-    {
-        char key[64];
-        snprintf(key, sizeof(key), "%s/%zu", text_of(record, "custom_id"), i);
-        chaos.differing += strcmp(text_of(joined, key), text_of(choice, "text")) != 0;
-    }
+    const char *argv[COMMAND_MAX + 1] = {"millrace", "run"};
+    unsigned count = 2;
+    for (unsigned i = 0; extra[i] != NULL && count < COMMAND_MAX; i++)
+        argv[count++] = extra[i];
+    chaos.run = chaos_start(chaos.program, argv, in, out, true);
 }
 
-static bool is_as_expected(const char *id, const char *line, json_t *record)
+void chaos_bury(void)
 {
-    json_t *error = json_object_get(record, "error");
-    if (strncmp(id, "poison", 6) != 0)
-        return strcmp(line, text_of(chaos.expected, id)) == 0;
-    return strcmp(text_of(error, "code"), "worker_failed") == 0 &&
-           strstr(text_of(error, "message"), "workers in a row died") != NULL;
-}
-
-static void take_answer(json_t *seen, json_t *joined, const char *line, json_t *record)
-{
-    const char *id = text_of(record, "custom_id");
-    if (json_object_get(seen, id) != NULL)
-        chaos.doubled++;
-    else if (!is_as_expected(id, line, record))
-        chaos.differing++;
-    if (chaos.way == STREAMED && strncmp(id, "poison", 6) != 0)
-        check_pieces(joined, record);
-    json_object_set_new(seen, id, json_true());
-}
-
-/* All lines of an output; keeps the finals by id when `keep` is given. */
-static void read_answers(const char *path, json_t *keep)
-{
-    json_t *seen = json_object(), *joined = json_object();
-    char *text = read_file(path), *rest = NULL;
-    for (char *line = strtok_r(text, "\n", &rest); line != NULL;
-         line = strtok_r(NULL, "\n", &rest)) {
-        json_t *record = json_loads(line, 0, NULL);
-        if (record == NULL)
-            chaos.differing++;
-        else if (json_object_get(record, "delta") != NULL)
-            take_piece(joined, record);
-        else if (keep != NULL)
-            json_object_set_new(keep, text_of(record, "custom_id"), json_string(line));
-        else
-            take_answer(seen, joined, line, record);
-        json_decref(record);
-    }
-    if (keep == NULL) {
-        chaos.requests += REQUESTS;
-        chaos.lost += REQUESTS - (unsigned)json_object_size(seen);
-    }
-    json_decref(joined);
-    json_decref(seen);
-    free(text);
-}
-
-static void answer_undisturbed(void)
-{
-    const char *const extra[] = {"-m",     chaos.model, "--worker", chaos.worker, "-n", "2",
-                                 "--seed", "7",         "-o",       "whole",      "in", NULL};
     int status;
-    unsetenv("CHAOS_DIE_SEED");
-    begin_run(extra, -1);
-    waitpid(chaos.run, &status, 0);
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (pid == chaos.run) {
+            chaos.run = 0;
+            chaos.status = status;
+        } else if (!orders_ended(pid, status)) {
+            strangers_ended(pid, status); /* else it was left by a supervisor */
+        }
+    }
+}
+
+/* One that had come to its end before it was killed needs no other. */
+void chaos_resume(void)
+{
+    const char *const extra[] = {"--resume", chaos.name, NULL};
+    waitpid(chaos.run, &chaos.status, 0);
     chaos.run = 0;
-    chaos.expected = json_object();
-    read_answers("whole", chaos.expected);
-    if (!WIFEXITED(status) || json_object_size(chaos.expected) != REQUESTS)
-        give_up("the undisturbed run fails");
-    setenv("CHAOS_DIE_SEED", "666", 1);
+    if (WIFEXITED(chaos.status)) {
+        chaos.kills[SUPERVISOR]--;
+        return;
+    }
+    chaos.resumed = true;
+    chaos.resumes++;
+    begin_run(extra, -1, -1);
+}
+
+/* ---- what must hold ---- */
+
+static void print_finding(void *self, const char *place, const char *what)
+{
+    (void)self;
+    printf("  %s: %s\n", place, what);
+}
+
+static void check_living(void)
+{
+    if (mr_domain_check(chaos.domain, print_finding, NULL, NULL) > 0)
+        give_up("something in the domain can't be");
+}
+
+/* Of a stranger that was there till the end the place is still taken: nobody was left to sweep. */
+static void check_nothing_in_use(void)
+{
+    mr_census census = {.size = sizeof(census)};
+    if (mr_domain_check(chaos.domain, print_finding, NULL, &census) > 0)
+        give_up("something in the domain can't be");
+    if (census.free != census.slots || census.arena_bytes != 0 ||
+        census.members > chaos.plan.strangers)
+        give_up("slots, arena or places are still in use");
+}
+
+static void check_no_file(void)
+{
+    char prefix[64];
+    struct dirent *entry;
+    DIR *shm = opendir("/dev/shm");
+    snprintf(prefix, sizeof(prefix), "millrace.%s.", chaos.name);
+    while (shm != NULL && (entry = readdir(shm)) != NULL)
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
+            give_up("a file was left in /dev/shm");
+    closedir(shm);
+}
+
+/* Whoever dies must have been killed. */
+static void check_no_crash(void)
+{
+    static const char ended[] = "ended by signal ";
+    char *said = read_file("stderr");
+    for (const char *at = said; (at = strstr(at, ended)) != NULL; at++)
+        if (strncmp(at + strlen(ended), "9 ", 2) != 0)
+            give_up("a member crashed");
+    free(said);
+}
+
+static bool domain_is_gone(void)
+{
+    char path[96];
+    snprintf(path, sizeof(path), "/dev/shm/millrace.%s.data", chaos.name);
+    return access(path, F_OK) != 0;
+}
+
+/* One request failed; of a run that was resumed only what it failed itself counts. One whose
+ * supervisor was killed while it cleared up can't be resumed, and needn't be. */
+static void check_status(void)
+{
+    int status = WIFEXITED(chaos.status) ? WEXITSTATUS(chaos.status) : 99;
+    bool as_it_must = status == 1 || (chaos.resumed && (status == 0 || domain_is_gone()));
+    if (!as_it_must)
+        give_up("its exit status isn't that of a run of which one request failed");
 }
 
 /* ---- a round ---- */
 
-static bool run_ended(int *status)
+static struct plan make_plan(unsigned round)
 {
-    return waitpid(chaos.run, status, WNOHANG) == chaos.run;
-}
-
-static void resume(void)
-{
-    const char *const extra[] = {"--resume", chaos.name, NULL};
-    while (waitpid(-1, NULL, 0) > 0) /* its members, which died with it, are ours to bury */
-        ;
-    chaos.resumed++;
-    begin_run(extra, -1);
-}
-
-static void kill_one(void)
-{
-    unsigned dice = below(chaos.way == TO_PIPE ? 14 : 16);
-    enum victim victim = dice < 9    ? WORKER
-                         : dice < 11 ? TOKENIZER
-                         : dice < 14 ? COLLECTOR
-                                     : SUPERVISOR;
-    static const uint32_t roles[] = {MR_ROLE_WORKER, MR_ROLE_TOKENIZER, MR_ROLE_COLLECTOR};
-    pid_t pid = victim == SUPERVISOR ? chaos.run : find_member(roles[victim]);
-    if (pid <= 0 || spare())
-        return;
-    if (victim != SUPERVISOR && below(4) == 0) { /* stopped for a while, and then perhaps killed */
-        kill(pid, SIGSTOP);
-        chaos.stops++;
-        wait_ms(below(150));
-        if (below(2) == 0) {
-            kill(pid, SIGCONT);
-            return;
-        }
+    unsigned shift = round + round / WAYS;
+    struct plan plan = {.way = (enum way)(round % WAYS),
+                        .plain = below(2) == 0,
+                        .workers = OWN_WORKERS,
+                        .strangers = shift % 2 == 1 ? 1 + below(STRANGERS) : 0,
+                        .stops = shift % 3 == 0 || below(4) == 0 ? 1 + below(2) : 0,
+                        .spells = shift % 3 == 1 || below(4) == 0 ? 1 + below(2) : 0,
+                        .orders = shift % 3 == 2 || below(4) == 0};
+    if (plan.strangers > 0 && below(4) == 0) {
+        plan.strangers = STRANGERS;
+        plan.workers = 0;
+        plan.orders = false;
     }
-    if (spare() || kill(pid, SIGKILL) != 0) {
-        kill(pid, SIGCONT);
-        return;
-    }
-    chaos.kills[victim]++;
-    if (victim == SUPERVISOR)
-        resume();
+    return plan;
 }
 
 static void open_domain(void)
 {
-    double end = now() + 10;
+    double end = now() + PATIENCE_S;
     while (mr_domain_inspect(&chaos.domain, chaos.name) != 0) {
-        int status;
-        if (now() > end || run_ended(&status))
+        chaos_bury();
+        if (now() > end || chaos.run == 0)
             give_up("the run doesn't begin");
         wait_ms(1);
     }
@@ -479,70 +323,135 @@ static void drain_pipe(int pipe_end, int file)
             give_up("cannot keep what came through the pipe");
 }
 
-/* Kills until the run has ended; returns its status. */
-static int disturb(int pipe_end, int file)
+/* A request now and then, so that there are some still to come when something happens. */
+static void feed_line(const char **at)
 {
-    double end = now() + ROUND_S, next = now() + 0.05;
-    int status = 0;
-    while (!run_ended(&status)) {
+    static double next;
+    const char *end = strchr(*at, '\n');
+    if (chaos.feed < 0 || now() < next)
+        return;
+    next = now() + FEED_MS / 1e3;
+    if (end != NULL) {
+        ssize_t written = write(chaos.feed, *at, (size_t)(end + 1 - *at));
+        *at += written > 0 ? written : 0;
+    } else {
+        close(chaos.feed);
+        chaos.feed = -1;
+    }
+}
+
+/* Until the run has ended. */
+static void disturb(int pipe_end, int file)
+{
+    double end = now() + ROUND_S;
+    char *requests = read_file("in");
+    const char *at = requests;
+    while (chaos.run != 0) {
+        unsigned before = all_kills();
         drain_pipe(pipe_end, file);
+        feed_line(&at);
+        strangers_tick();
+        disk_tick();
+        orders_tick();
+        victims_tick();
+        if (all_kills() > before)
+            check_living();
         if (now() > end)
             give_up("the run doesn't end");
-        if (now() >= next) {
-            kill_one();
-            check_living();
-            next = now() +
-                   (below(6) ? 20 + below(BETWEEN_MS) : 0) / 1e3; /* now and then two at once */
-        }
         wait_ms(2);
+        chaos_bury();
     }
     drain_pipe(pipe_end, file);
-    chaos.run = 0;
-    return status;
+    free(requests);
+}
+
+static void begin(int out_pipe, int out_file)
+{
+    char workers[8];
+    const char *extra[COMMAND_MAX] = {
+        "-m", chaos.model, "--worker", chaos.worker, "-n", workers,  "--stuck-after",
+        "2",  "--seed",    "7",        "--slots",    "24", "--name", chaos.name};
+    unsigned count = 14;
+    int ends[2] = {-1, -1};
+    enum way way = chaos.plan.way;
+    snprintf(workers, sizeof(workers), "%u", chaos.plan.workers);
+    if (chaos.plan.plain)
+        extra[count++] = "--no-io-uring";
+    if (way == TO_FILE || way == STREAMED) {
+        extra[count++] = "-o";
+        extra[count++] = "out";
+    }
+    if (way == STREAMED)
+        extra[count++] = "--stream";
+    if (way == FROM_PIPE && pipe2(ends, O_CLOEXEC) != 0)
+        give_up("cannot make a pipe");
+    extra[count] = way == FROM_PIPE ? "-" : "in";
+    begin_run(extra, ends[0], way == FROM_PIPE ? out_file : out_pipe);
+    if (ends[0] >= 0)
+        close(ends[0]);
+    chaos.feed = ends[1];
+    if (chaos.feed >= 0)
+        fcntl(chaos.feed, F_SETFL, O_NONBLOCK);
+}
+
+static void check_end(void)
+{
+    check_status();
+    check_no_crash();
+    victims_end();
+    disk_end();
+    orders_end();
+    strangers_end();
+    check_nothing_in_use();
+    mr_domain_close(chaos.domain);
+    chaos.domain = NULL;
+    answers_check("out");
+    check_no_file();
+    if (find_process() != 0)
+        give_up("a process was left");
 }
 
 static void play(void)
 {
-    const char *extra[] = {"-m",     chaos.model, "--worker", chaos.worker, "-n",     "3",
-                           "--seed", "7",         "--slots",  "24",         "--name", chaos.name,
-                           "in",     NULL,        NULL,       NULL,         NULL};
-    int ends[2] = {-1, -1}, status,
-        file = open("out", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    unsigned resumed = chaos.resumed;
+    int ends[2] = {-1, -1}, file = open("out", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    chaos.resumed = false;
+    chaos.plan = make_plan(chaos.round);
     unlink("stderr");
-    if (chaos.way == TO_PIPE) {
-        if (pipe2(ends, O_CLOEXEC) != 0 || fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0)
-            give_up("cannot make a pipe");
-    } else {
-        extra[13] = "-o";
-        extra[14] = "out";
-        extra[15] = chaos.way == STREAMED ? "--stream" : NULL;
-    }
-    begin_run(extra, ends[1]);
+    if (chaos.plan.way == TO_PIPE &&
+        (pipe2(ends, O_CLOEXEC) != 0 || fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0))
+        give_up("cannot make a pipe");
+    disk_begin();
+    begin(ends[1], file);
     if (ends[1] >= 0)
         close(ends[1]);
     open_domain();
-    status = disturb(ends[0], file);
-    while (waitpid(-1, NULL, WNOHANG) > 0)
-        ;
+    victims_begin();
+    strangers_begin();
+    orders_begin();
+    disturb(ends[0], file);
+    if (chaos.feed >= 0)
+        give_up("the run ended before its requests");
     close(file);
     if (ends[0] >= 0)
         close(ends[0]);
-    /* of a run that was resumed only what it failed itself counts */
-    if (!WIFEXITED(status) || WEXITSTATUS(status) > 1 ||
-        (WEXITSTATUS(status) == 0 && chaos.resumed == resumed))
-        give_up("its exit status isn't that of a run of which one request failed");
-    check_nothing_in_use();
-    mr_domain_close(chaos.domain);
-    chaos.domain = NULL;
-    read_answers("out", NULL);
-    if (chaos.lost + chaos.doubled + chaos.differing > 0)
-        give_up("the answers aren't those of an undisturbed run");
-    check_no_file();
-    check_no_process();
+    check_end();
 }
 
 /* ---- the whole ---- */
+
+static void answer_undisturbed(void)
+{
+    const char *const extra[] = {"-m",     chaos.model, "--worker", chaos.worker, "-n", "2",
+                                 "--seed", "7",         "-o",       "whole",      "in", NULL};
+    unsetenv("CHAOS_DIE_SEED");
+    begin_run(extra, -1, -1);
+    waitpid(chaos.run, &chaos.status, 0);
+    chaos.run = 0;
+    if (!WIFEXITED(chaos.status))
+        give_up("the undisturbed run fails");
+    answers_expect("whole");
+    setenv("CHAOS_DIE_SEED", "666", 1);
+}
 
 static void find_programs(void)
 {
@@ -552,9 +461,9 @@ static void find_programs(void)
     struct dirent *entry;
     if (getcwd(here, sizeof(here)) == NULL)
         give_up("there is no working directory");
-    build = build != NULL ? build : here;
-    snprintf(chaos.program, sizeof(chaos.program), "%s/millrace", build);
-    snprintf(chaos.worker, sizeof(chaos.worker), "%s/tests/runtime/chaos_worker", build);
+    snprintf(chaos.build, sizeof(chaos.build), "%s", build != NULL ? build : here);
+    snprintf(chaos.program, sizeof(chaos.program), "%s/millrace", chaos.build);
+    snprintf(chaos.worker, sizeof(chaos.worker), "%s/tests/runtime/chaos_worker", chaos.build);
     snprintf(path, sizeof(path), "%s/../models/bundled", tests != NULL ? tests : "tests");
     folder = opendir(path);
     while (folder != NULL && (entry = readdir(folder)) != NULL)
@@ -578,7 +487,7 @@ static void open_folder(void)
 
 static void remove_folder(void)
 {
-    static const char *const files[] = {"in", "out", "whole", "stdout", "stderr"};
+    static const char *const files[] = {"in", "out", "whole", "stderr"};
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         unlink(files[i]);
     if (chdir("/") == 0)
@@ -604,13 +513,11 @@ int main(int argc, char **argv)
     state = chaos.seed;
     find_programs();
     open_folder();
-    write_requests();
+    answers_write_requests("in");
     answer_undisturbed();
-    for (end = now() + seconds; now() < end; chaos.round++) {
-        chaos.way = (enum way)(chaos.round % WAYS);
+    for (end = now() + seconds; now() < end; chaos.round++)
         play();
-    }
-    json_decref(chaos.expected);
+    answers_free();
     remove_folder();
     print_result();
     return all_kills() > 0 ? 0 : 1;

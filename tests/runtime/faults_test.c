@@ -8,6 +8,8 @@
  * once. What passes by itself (an interruption, a call that moves less than it was asked to) must
  * not be noticed at all. fixture_close() looks for what was left behind.
  *
+ * A disk that is full for a while is no fault at all: what can't be written waits.
+ *
  * All of it takes half an hour: with MILLRACE_FAULTS=all in the environment (./dev faults). Else
  * each row is tried with the first call and one of its errors.
  */
@@ -159,9 +161,9 @@ static void interrupt_if_it_waits(const struct run *run)
 }
 
 /* Twelve requests fit into a socket, their answers into a pipe. */
-static void begin_with_streams(struct run *run, int *answers)
+static void begin_with_streams(struct run *run, const char *after, int *answers)
 {
-    const char *const arguments[] = {"-n", "1", "--slots", "4", NULL};
+    const char *const arguments[] = {"-n", "1", "--slots", "4", "--stuck-after", after, NULL};
     int in[2], out[2];
     size_t length;
     char *requests = file_read("in", &length);
@@ -189,17 +191,19 @@ static void keep_answers(int answers)
 static void run_with(struct run *run, const struct fault *fault)
 {
     enum way way = fault != NULL ? fault->row->way : FILES;
+    const char *after = getenv("FAULT_WHILE") != NULL ? "1" : "60";
     int answers = -1;
     write_requests("in", REQUESTS, 6);
     if (fault != NULL)
         plant(fault);
     if (way == STREAMS) {
         setenv("MILLRACE_IO", "plain", 1); /* faults in a ring are the business of FILES */
-        begin_with_streams(run, &answers);
+        begin_with_streams(run, after, &answers);
     } else if (way == PLAIN) {
-        run_begin(run, NULL, "--no-io-uring", "-n", "1", "--slots", "4", "-o", "out", "in");
+        run_begin(run, NULL, "--no-io-uring", "-n", "1", "--slots", "4", "--stuck-after", after,
+                  "-o", "out", "in");
     } else {
-        run_begin(run, NULL, "-n", "1", "--slots", "4", "-o", "out", "in");
+        run_begin(run, NULL, "-n", "1", "--slots", "4", "--stuck-after", after, "-o", "out", "in");
     }
     unsetenv("LD_PRELOAD");
     unsetenv("MILLRACE_IO");
@@ -329,6 +333,58 @@ START_TEST(a_call_that_fails_costs_no_answer_and_is_told)
 }
 END_TEST
 
+/* ---- a disk that is full for a while ---- */
+
+enum { FULL_MS = 4500 };
+
+/* Every write that a run makes once it has begun. */
+static const struct row writes[] = {
+    {"mr-collector", "completion", FILES, {0}}, {"mr-collector", "pwrite", PLAIN, {0}},
+    {"mr-collector", "pwrite", STREAMS, {0}},   {"mr-collector", "sendfile", STREAMS, {0}},
+    {"mr-tokenizer", "splice", STREAMS, {0}},
+};
+
+enum { WRITES = sizeof(writes) / sizeof(writes[0]) };
+
+static pid_t make_room_later(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        wait_ms(FULL_MS);
+        _exit(unlink("full") != 0);
+    }
+    return pid;
+}
+
+/* Who waits for room isn't taken for one that is stuck, however soon that is thought of others. */
+START_TEST(a_disk_that_is_full_for_a_while_costs_nothing_but_the_while)
+{
+    const struct fault fault = {&writes[_i], ENOSPC, 1, 0};
+    struct run run;
+    int status;
+    pid_t room;
+    char path[600], *sorted;
+    fixture_open();
+    ck_assert_ptr_nonnull(getcwd(path, sizeof(path) - 8));
+    strcat(path, "/full");
+    file_add("full", "x");
+    setenv("FAULT_WHILE", path, 1);
+    room = make_room_later();
+    run_with(&run, &fault);
+    unsetenv("FAULT_WHILE");
+    ck_assert_int_eq(waitpid(room, &status, 0), room);
+    ck_assert_msg(access("struck", F_OK) == 0, "nothing failed");
+    ck_assert_msg(run.status == 0, "status %d: %s", run.status, run.err);
+    ck_assert_ptr_nonnull(strstr(run.err, "No space left on device; trying again each second"));
+    ck_assert_msg(strstr(run.err, "0 restarts") != NULL, "somebody died: %s", run.err);
+    sorted = file_sorted("out", NULL);
+    ck_assert_str_eq(sorted, expected);
+    free(sorted);
+    run_free(&run);
+    fixture_close();
+}
+END_TEST
+
 static Suite *faults_suite(void)
 {
     Suite *suite = suite_create("faults");
@@ -336,6 +392,8 @@ static Suite *faults_suite(void)
     tcase_set_timeout(calls, is_exhaustive() ? 3600 : 120);
     tcase_add_unchecked_fixture(calls, expect, NULL);
     tcase_add_loop_test(calls, a_call_that_fails_costs_no_answer_and_is_told, 0, ROWS);
+    tcase_add_loop_test(calls, a_disk_that_is_full_for_a_while_costs_nothing_but_the_while, 0,
+                        WRITES);
     suite_add_tcase(suite, calls);
     return suite;
 }

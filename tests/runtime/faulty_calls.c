@@ -6,6 +6,7 @@
  *   FAULT_ERROR   the number that errno becomes; -1: the call moves only some of the bytes
  *   FAULT_AT      which call of that function is the first to fail; the first is 1
  *   FAULT_TIMES   how many fail from there on; 0: all
+ *   FAULT_WHILE   a file without which none fails; not set: it isn't asked for
  *   FAULT_STRUCK  a file that is made when a call fails. Where one alone shall fail, whoever makes
  *                 the file fails it: a successor of the process counts anew and must not fail too
  *
@@ -36,7 +37,7 @@
 
 #include <dlfcn.h>
 
-static const char *call_name, *struck_path;
+static const char *call_name, *struck_path, *while_path;
 static int fault_error;
 static long fault_at, fault_times;
 static _Atomic long calls;
@@ -55,6 +56,7 @@ __attribute__((constructor)) static void plant(int argc, char **argv)
     if (name == NULL || argc < 1 || strcmp(argv[0], name) != 0)
         return;
     struck_path = getenv("FAULT_STRUCK");
+    while_path = getenv("FAULT_WHILE");
     fault_error = (int)number_of("FAULT_ERROR");
     fault_at = number_of("FAULT_AT");
     fault_times = number_of("FAULT_TIMES");
@@ -67,6 +69,12 @@ static void *real(const char *name)
     if (function == NULL)
         abort();
     return function;
+}
+
+static bool is_time(long number)
+{
+    return number >= fault_at && (fault_times == 0 || number < fault_at + fault_times) &&
+           (while_path == NULL || access(while_path, F_OK) == 0);
 }
 
 /* May this one fail? Leaves the file that says so. */
@@ -88,7 +96,7 @@ static int fate(const char *call)
     if (call_name == NULL || strcmp(call, call_name) != 0)
         return 0;
     number = atomic_fetch_add(&calls, 1) + 1;
-    if (number >= fault_at && (fault_times == 0 || number < fault_at + fault_times) && strike())
+    if (is_time(number) && strike())
         error = fault_error;
     errno = before;
     return error;

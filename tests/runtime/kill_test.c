@@ -324,6 +324,49 @@ START_TEST(a_supervisor_that_is_killed_leaves_a_run_to_resume)
 }
 END_TEST
 
+static pid_t begin_stranger(const char *domain)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl(path_of_worker(), "stranger", "--attach", domain, "--name", "stranger", NULL);
+        _exit(99);
+    }
+    return pid;
+}
+
+/* Nobody ends the stranger: it leaves when it notices, and until then the run waits. */
+START_TEST(a_run_with_a_stranger_is_resumed_at_once_after_its_supervisor_was_killed)
+{
+    struct run run;
+    pid_t stranger;
+    int status;
+    write_requests("in", 60, 20);
+    setenv("ECHO_STEP_US", "3000", 1);
+    run_begin(&run, NULL, "-n", "0", "--name", own_name("orphan"), "--slots", "8", "-o", "out",
+              "in");
+    while (access(own_file("orphan", "sock"), F_OK) < 0)
+        wait_ms(5);
+    stranger = begin_stranger(own_name("orphan"));
+    run_wait_for_lines("out", 2);
+    run_signal(&run, SIGKILL);
+    run_end(&run);
+    run_free(&run);
+    run_begin(&run, NULL, "--resume", own_name("orphan"));
+    ck_assert_int_eq(waitpid(stranger, &status, 0), stranger);
+    stranger = 0;
+    while (stranger == 0 || waitpid(stranger, &status, WNOHANG) == stranger) {
+        stranger = begin_stranger(own_name("orphan")); /* till the run has begun */
+        wait_ms(100);
+    }
+    run_end(&run);
+    ck_assert_msg(run.status == 0, "status %d: %s", run.status, run.err);
+    ck_assert_uint_eq(count_lines("out"), 60);
+    waitpid(stranger, &status, 0);
+    run_free(&run);
+    reap_orphans();
+}
+END_TEST
+
 START_TEST(what_a_killed_supervisor_left_goes_with_the_next_start)
 {
     struct run run;
@@ -352,6 +395,7 @@ static Suite *kill_suite(void)
     tcase_add_checked_fixture(kills, open_round, fixture_close);
     tcase_add_loop_test(kills, members_killed_at_random_change_no_byte, 0, 4 * WAYS);
     tcase_add_test(kills, a_supervisor_that_is_killed_leaves_a_run_to_resume);
+    tcase_add_test(kills, a_run_with_a_stranger_is_resumed_at_once_after_its_supervisor_was_killed);
     tcase_add_test(kills, what_a_killed_supervisor_left_goes_with_the_next_start);
     suite_add_tcase(suite, kills);
     return suite;

@@ -123,6 +123,7 @@ int mr_domain_open(mr_domain **domain, const char *name);
 
 /* mr_domain_resume - become the supervisor of a dead domain, to finish what was accepted
  *
+ * Members that are left without a supervisor leave by themselves; they are waited for, 5 s at most.
  * Returns 0, -ENOENT, -EBUSY (it lives), or as mr_domain_open(). Leases of all former members must
  * then be swept (mr_supervisor_sweep_all()), after making sure that none of them is alive. */
 int mr_domain_resume(mr_domain **domain, const char *name);
@@ -132,7 +133,8 @@ int mr_domain_resume(mr_domain **domain, const char *name);
 void mr_domain_close(mr_domain *domain);
 void mr_domain_remove(mr_domain *domain);
 
-/* mr_domain_discard - remove a dead domain by name; -EBUSY if it lives, -ENOENT */
+/* mr_domain_discard - remove a dead domain by name; -EBUSY if it lives, as mr_domain_resume(),
+ * -ENOENT */
 int mr_domain_discard(const char *name);
 
 /* mr_domain_clean - remove this user's dead unnamed domains; returns how many */

@@ -116,7 +116,7 @@ int mr_supervisor_signal(mr_control *control, int member, int signal);
 int mr_supervisor_sweep(mr_domain *domain, int member, unsigned *failed);
 
 /* mr_supervisor_sweep_all - the same for every place of a resumed domain; -EBUSY if a member on
- * record is still alive (mr_error() names the pid) */
+ * record is still alive after it was given 5 s to end (mr_error() names the pid) */
 int mr_supervisor_sweep_all(mr_domain *domain);
 
 /*
