@@ -16,7 +16,7 @@
  * file, no process.
  *
  * The last line tells `K kills, R requests, L lost, D duplicated, X differing`, and the seed; the
- * lines before it who was killed and what else there was.
+ * lines before it who was killed and what else there was. A long campaign prints them now and then.
  */
 #include "tests/runtime/chaos.h"
 #include <dirent.h>
@@ -33,7 +33,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ROUND_S = 240, FEED_MS = 8, COMMAND_MAX = 32 };
+enum { ROUND_S = 240, TELL_S = 300, FEED_MS = 8, COMMAND_MAX = 32 };
 
 struct chaos chaos = {.feed = -1};
 
@@ -499,7 +499,7 @@ int main(int argc, char **argv)
     static const struct option options[] = {{"seconds", required_argument, NULL, 's'},
                                             {"seed", required_argument, NULL, 'r'},
                                             {NULL, 0, NULL, 0}};
-    double seconds = 20, end;
+    double seconds = 20, end, tell;
     int option;
     chaos.seed = (uint64_t)time(NULL);
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -515,8 +515,15 @@ int main(int argc, char **argv)
     open_folder();
     answers_write_requests("in");
     answer_undisturbed();
-    for (end = now() + seconds; now() < end; chaos.round++)
+    end = now() + seconds;
+    tell = now() + TELL_S;
+    for (; now() < end; chaos.round++) {
+        if (now() >= tell) { /* a long one that is cut off shall have told something */
+            print_result();
+            tell = now() + TELL_S;
+        }
         play();
+    }
     answers_free();
     remove_folder();
     print_result();
