@@ -354,7 +354,8 @@ START_TEST(a_run_with_a_stranger_is_resumed_at_once_after_its_supervisor_was_kil
     run_begin(&run, NULL, "--resume", own_name("orphan"));
     ck_assert_int_eq(waitpid(stranger, &status, 0), stranger);
     stranger = 0;
-    while (stranger == 0 || waitpid(stranger, &status, WNOHANG) == stranger) {
+    for (int i = 0; i < 300 && (stranger == 0 || waitpid(stranger, &status, WNOHANG) == stranger);
+         i++) {
         stranger = begin_stranger(own_name("orphan")); /* till the run has begun */
         wait_ms(100);
     }
