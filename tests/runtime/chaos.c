@@ -255,7 +255,7 @@ static void check_no_file(void)
     closedir(shm);
 }
 
-/* Whoever dies must have been killed. */
+/* Whoever dies must have been killed, and a sanitizer has nothing to say. */
 static void check_no_crash(void)
 {
     static const char ended[] = "ended by signal ";
@@ -263,6 +263,8 @@ static void check_no_crash(void)
     for (const char *at = said; (at = strstr(at, ended)) != NULL; at++)
         if (strncmp(at + strlen(ended), "9 ", 2) != 0)
             give_up("a member crashed");
+    if (strstr(said, "Sanitizer") != NULL || strstr(said, "runtime error:") != NULL)
+        give_up("a sanitizer found something");
     free(said);
 }
 
