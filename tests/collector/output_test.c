@@ -95,7 +95,8 @@ START_TEST(a_file_is_cut_to_the_committed_length)
 }
 END_TEST
 
-/* The disk is full when this is asked for the first time, and is not when asked for the second. */
+/* The disk is full when this is asked for the first time, and is not when asked for the second; it
+ * is asked several times between two tries. */
 static bool free_the_disk(void *self)
 {
     (void)self;
@@ -112,7 +113,7 @@ START_TEST(a_full_disk_is_waited_for)
     ck_assert_int_eq(output_open(&output, file, -1, 0, free_the_disk, NULL), 0);
     limit_files(50);
     ck_assert_int_eq(output_write(&output, bytes, sizeof(bytes)), 0);
-    ck_assert_uint_eq(asked, 2);
+    ck_assert_uint_ge(asked, 2);
     ck_assert_int_eq(size_of(file), sizeof(bytes));
     ck_assert(!output.troubled);
     output_close(&output);
