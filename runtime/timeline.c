@@ -76,6 +76,13 @@ const char *timeline_member(const struct timeline *timeline, uint32_t member)
                : "a worker";
 }
 
+const char *timeline_end(uint32_t end)
+{
+    static const char *const names[] = {"running",  "done",       "handed on",
+                                        "put back", "taken back", "failed"};
+    return names[end];
+}
+
 static bool is_utf8(const char *text)
 {
     json_t *string = json_string(text);

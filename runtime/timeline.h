@@ -27,6 +27,9 @@ void timeline_free(struct timeline *timeline);
 /* timeline_member - the name of a lease's worker; "a worker" if it isn't known */
 const char *timeline_member(const struct timeline *timeline, uint32_t member);
 
+/* timeline_end - how a lease ended (enum mr_trace_end), in words: "handed on" */
+const char *timeline_end(uint32_t end);
+
 /* timeline_id - the id as UTF-8 without control characters; what is cut off is three dots */
 void timeline_id(const mr_trace *trace, char id[TIMELINE_ID]);
 

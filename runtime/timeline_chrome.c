@@ -15,9 +15,6 @@
 
 enum { REQUESTS = 1, MEMBERS = 2 }; /* pids: of the requests, of the first member */
 
-static const char *const ends[] = {"running",  "done",       "handed on",
-                                   "put back", "taken back", "failed"};
-
 /* A lease, and where it is drawn. */
 struct slice {
     const mr_trace *trace;
@@ -147,7 +144,7 @@ static void put_lease(struct writer *writer, const struct slice *slice, size_t n
     begin_slice(writer, pid, lane, id, lease->begun, slice->until);
     fprintf(writer->file, ",\"cat\":\"lease\",\"args\":{\"record\":%" PRIu64 ",\"commits\":%u",
             slice->trace->ordinal, lease->commits);
-    put_text(writer, "end", ends[lease->end]);
+    put_text(writer, "end", timeline_end(lease->end));
     fputs("}}", writer->file);
     put_arrow(writer, 's', REQUESTS, slice->row, number, lease->begun);
     put_arrow(writer, 'f', pid, lane, number, lease->begun);

@@ -138,12 +138,7 @@ static void print_what(const struct timeline *timeline, const struct event *even
     else if (lease->end == MR_TRACE_TAKEN_BACK)
         printf("taken back from %s, which died, after %u commits\n", member, lease->commits);
     else
-        printf("%s by %s after %u commits\n",
-               lease->end == MR_TRACE_DONE        ? "done"
-               : lease->end == MR_TRACE_HANDED_ON ? "handed on"
-               : lease->end == MR_TRACE_PUT_BACK  ? "put back"
-                                                  : "failed",
-               member, lease->commits);
+        printf("%s by %s after %u commits\n", timeline_end(lease->end), member, lease->commits);
 }
 
 static void print_head(const mr_trace *trace)

@@ -14,22 +14,6 @@
 
 enum { SHORT_PIECE = 48 };
 
-#define NOWHERE UINT32_MAX
-
-typedef struct bpe_symbol {
-    int32_t id;
-    uint32_t length; /* in bytes; 0: it was merged into the one before it */
-    uint32_t before;
-    uint32_t after;
-} bpe_symbol;
-
-void bpe_memory_free(bpe_memory *memory)
-{
-    free(memory->symbols);
-    merge_heap_free(&memory->heap);
-    *memory = (bpe_memory){0};
-}
-
 static size_t byte_tokens(const vocabulary *vocab, const char *piece, size_t length, int32_t *ids)
 {
     size_t n = 0;
@@ -81,72 +65,62 @@ static size_t merge_short(const merge_table *table, int32_t *ids, size_t n)
 /* ---- long pieces ---- */
 
 /* Puts the pair that begins at `left` into the heap, if the vocabulary merges it. */
-static int consider(const merge_table *table, bpe_memory *memory, uint32_t left)
+static int consider(const merge_table *table, merge_memory *memory, uint32_t left)
 {
-    const bpe_symbol *symbols = memory->symbols;
+    const merge_symbol *symbols = memory->symbols;
     uint32_t right;
     uint64_t merge;
 
-    if (left == NOWHERE || (right = symbols[left].after) == NOWHERE)
+    if (left == MERGE_NOWHERE || (right = symbols[left].after) == MERGE_NOWHERE)
         return 0;
     merge = merges_find(table, symbols[left].id, symbols[right].id);
     if (merge == MERGE_NONE)
         return 0;
-    return merge_heap_push(&memory->heap,
-                           (merge_candidate){merge >> 32 << 32 | left, (int32_t)(uint32_t)merge,
-                                             symbols[left].length + symbols[right].length});
+    return merge_push(memory, (merge_candidate){merge >> 32 << 32 | left, (int32_t)(uint32_t)merge,
+                                                symbols[left].length + symbols[right].length});
 }
 
-static int merge_pair(const merge_table *table, bpe_memory *memory, merge_candidate candidate)
+static int merge_pair(const merge_table *table, merge_memory *memory, merge_candidate candidate)
 {
-    bpe_symbol *symbols = memory->symbols;
     uint32_t at = (uint32_t)candidate.order;
-    bpe_symbol *left = &symbols[at];
     int result;
 
-    if (left->length == 0 || left->after == NOWHERE ||
-        left->length + symbols[left->after].length != candidate.length)
+    if (!merge_join(memory, candidate))
         return 0;
-    left->id = candidate.id;
-    left->length = candidate.length;
-    symbols[left->after].length = 0;
-    left->after = symbols[left->after].after;
-    if (left->after != NOWHERE)
-        symbols[left->after].before = at;
-    result = consider(table, memory, left->before);
+    result = consider(table, memory, memory->symbols[at].before);
     return result ? result : consider(table, memory, at);
 }
 
-static void link_symbols(bpe_symbol *symbols, const int32_t *ids, size_t n)
+static void link_symbols(merge_symbol *symbols, const int32_t *ids, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        symbols[i] = (bpe_symbol){ids[i], 1, (uint32_t)i - 1, (uint32_t)i + 1};
-    symbols[0].before = NOWHERE;
-    symbols[n - 1].after = NOWHERE;
+        symbols[i] = (merge_symbol){
+            .id = ids[i], .length = 1, .before = (uint32_t)i - 1, .after = (uint32_t)i + 1};
+    symbols[0].before = MERGE_NOWHERE;
+    symbols[n - 1].after = MERGE_NOWHERE;
 }
 
-static int merge_long(const merge_table *table, bpe_memory *memory, int32_t *ids, size_t *count)
+static int merge_long(const merge_table *table, merge_memory *memory, int32_t *ids, size_t *count)
 {
     size_t n = *count;
-    int result = 0;
+    int result = merge_begin(memory, n);
 
-    if (!GROW(memory->symbols, memory->symbol_room, n))
-        return -ENOMEM;
+    if (result != 0)
+        return result;
     link_symbols(memory->symbols, ids, n);
-    memory->heap.count = 0;
     for (size_t i = 0; i < n && result == 0; i++)
         result = consider(table, memory, (uint32_t)i);
-    while (memory->heap.count && result == 0)
-        result = merge_pair(table, memory, merge_heap_pop(&memory->heap));
+    while (memory->heap_count && result == 0)
+        result = merge_pair(table, memory, merge_pop(memory));
     if (result != 0)
         return result;
     *count = 0;
-    for (uint32_t i = 0; i != NOWHERE; i = memory->symbols[i].after)
+    for (uint32_t i = 0; i != MERGE_NOWHERE; i = memory->symbols[i].after)
         ids[(*count)++] = memory->symbols[i].id;
     return 0;
 }
 
-int bpe_merge(const vocabulary *vocab, bpe_memory *memory, const char *piece, size_t length,
+int bpe_merge(const vocabulary *vocab, merge_memory *memory, const char *piece, size_t length,
               int32_t *ids, size_t *count)
 {
     size_t n = byte_tokens(vocab, piece, length, ids);

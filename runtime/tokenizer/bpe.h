@@ -9,17 +9,8 @@
 #ifndef MILLRACE_TOKENIZER_BPE_H
 #define MILLRACE_TOKENIZER_BPE_H
 
-#include "runtime/tokenizer/merge_heap.h"
+#include "runtime/tokenizer/merge_memory.h"
 #include "runtime/tokenizer/vocabulary_internal.h"
-
-/* Working memory of one thread; starts zeroed, grows to the longest piece seen. */
-typedef struct {
-    struct bpe_symbol *symbols;
-    size_t symbol_room;
-    merge_heap heap;
-} bpe_memory;
-
-void bpe_memory_free(bpe_memory *memory);
 
 /*
  * bpe_merge - the tokens of one piece
@@ -29,7 +20,7 @@ void bpe_memory_free(bpe_memory *memory);
  *
  * O(n log n) for a piece of n bytes. Returns 0 or -ENOMEM.
  */
-int bpe_merge(const vocabulary *vocab, bpe_memory *memory, const char *piece, size_t length,
+int bpe_merge(const vocabulary *vocab, merge_memory *memory, const char *piece, size_t length,
               int32_t *ids, size_t *count);
 
 #endif

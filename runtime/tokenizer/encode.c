@@ -26,8 +26,7 @@ struct encoder {
     const vocabulary *vocab;
     pretokenizer *cutter; /* NULL for a vocabulary by score, which has none */
     word_cache cache;
-    bpe_memory memory;
-    spm_memory by_score;
+    merge_memory memory;
 
     int64_t *ids;
     size_t id_room;
@@ -65,8 +64,7 @@ void encoder_free(encoder *coder)
         return;
     pretokenizer_free(coder->cutter);
     word_cache_clear(&coder->cache);
-    bpe_memory_free(&coder->memory);
-    spm_memory_free(&coder->by_score);
+    merge_memory_free(&coder->memory);
     free(coder->ids);
     free(coder->piece);
     free(coder->section);
@@ -96,7 +94,7 @@ static int merge_piece(encoder *coder, const char *piece, size_t length, size_t 
     if (!GROW(coder->piece, coder->piece_room, length))
         return -ENOMEM;
     if (vocab->by_score)
-        return spm_merge(vocab, &coder->by_score, piece, length, coder->piece, count);
+        return spm_merge(vocab, &coder->memory, piece, length, coder->piece, count);
     if (vocab->takes_whole)
         whole = token_map_find(&vocab->whole, (gguf_text){piece, length});
     if (whole >= 0) {

@@ -1,8 +1,7 @@
 /*
  * spm.c - merging the characters of a text into tokens, by the tokens' scores
  *
- * Symbols are a linked list over the piece's bytes, with a heap of candidates (merge_heap.h). A
- * pair is looked up by its text, since that is all that decides whether it is a token.
+ * A pair is looked up by its text, since that is all that decides whether it is a token.
  */
 #include "runtime/tokenizer/spm.h"
 #include "runtime/tokenizer/grow.h"
@@ -11,23 +10,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define NOWHERE UINT32_MAX
-
-typedef struct spm_symbol {
-    uint32_t start;
-    uint32_t length; /* in bytes; 0: it was merged into the one before it */
-    uint32_t before;
-    uint32_t after;
-    int32_t id; /* of the token that it was merged to; -1: a character, not looked up yet */
-} spm_symbol;
-
-void spm_memory_free(spm_memory *memory)
-{
-    free(memory->symbols);
-    merge_heap_free(&memory->heap);
-    *memory = (spm_memory){0};
-}
 
 size_t spm_unescape(char *text, size_t length)
 {
@@ -53,58 +35,45 @@ size_t spm_piece_end(const vocabulary *vocab, const char *text, size_t length, s
     return start;
 }
 
-static int link_symbols(spm_memory *memory, const char *piece, size_t length)
+/* A symbol a character, whose id isn't looked up yet: -1. */
+static void link_symbols(merge_symbol *symbols, const char *piece, size_t length)
 {
-    spm_symbol *symbols;
     uint32_t n = 0;
     bool valid;
 
-    if (!GROW(memory->symbols, memory->symbol_room, length))
-        return -ENOMEM;
-    symbols = memory->symbols;
     for (size_t at = 0; at < length; at += symbols[n++].length)
-        symbols[n] = (spm_symbol){
-            (uint32_t)at, (uint32_t)utf8_step(piece + at, length - at, &valid), n - 1, n + 1, -1};
-    symbols[0].before = NOWHERE;
-    symbols[n - 1].after = NOWHERE;
-    return 0;
+        symbols[n] = (merge_symbol){
+            -1, (uint32_t)at, (uint32_t)utf8_step(piece + at, length - at, &valid), n - 1, n + 1};
+    symbols[0].before = MERGE_NOWHERE;
+    symbols[n - 1].after = MERGE_NOWHERE;
 }
 
 /* Puts the pair that begins at `left` into the heap, if it is a token. */
-static int consider(const vocabulary *vocab, spm_memory *memory, const char *piece, uint32_t left)
+static int consider(const vocabulary *vocab, merge_memory *memory, const char *piece, uint32_t left)
 {
-    const spm_symbol *symbols = memory->symbols;
+    const merge_symbol *symbols = memory->symbols;
     uint32_t right;
     gguf_text both;
     int32_t id;
 
-    if (left == NOWHERE || (right = symbols[left].after) == NOWHERE)
+    if (left == MERGE_NOWHERE || (right = symbols[left].after) == MERGE_NOWHERE)
         return 0;
     both = (gguf_text){piece + symbols[left].start, symbols[left].length + symbols[right].length};
     if (both.length > vocab->longest || (id = token_map_find(&vocab->whole, both)) < 0)
         return 0;
-    return merge_heap_push(&memory->heap, (merge_candidate){(uint64_t)vocab->ranks[id] << 32 | left,
-                                                            id, (uint32_t)both.length});
+    return merge_push(memory, (merge_candidate){(uint64_t)vocab->ranks[id] << 32 | left, id,
+                                                (uint32_t)both.length});
 }
 
-static int merge_pair(const vocabulary *vocab, spm_memory *memory, const char *piece,
+static int merge_pair(const vocabulary *vocab, merge_memory *memory, const char *piece,
                       merge_candidate candidate)
 {
-    spm_symbol *symbols = memory->symbols;
     uint32_t at = (uint32_t)candidate.order;
-    spm_symbol *left = &symbols[at];
     int result;
 
-    if (left->length == 0 || left->after == NOWHERE ||
-        left->length + symbols[left->after].length != candidate.length)
+    if (!merge_join(memory, candidate))
         return 0;
-    left->id = candidate.id;
-    left->length = candidate.length;
-    symbols[left->after].length = 0;
-    left->after = symbols[left->after].after;
-    if (left->after != NOWHERE)
-        symbols[left->after].before = at;
-    result = consider(vocab, memory, piece, left->before);
+    result = consider(vocab, memory, piece, memory->symbols[at].before);
     return result ? result : consider(vocab, memory, piece, at);
 }
 
@@ -123,13 +92,13 @@ static size_t spell(const vocabulary *vocab, const char *bytes, size_t length, i
     return length;
 }
 
-static size_t write_out(const vocabulary *vocab, const spm_memory *memory, const char *piece,
+static size_t write_out(const vocabulary *vocab, const merge_memory *memory, const char *piece,
                         int32_t *ids)
 {
     size_t count = 0;
 
-    for (uint32_t i = 0; i != NOWHERE; i = memory->symbols[i].after) {
-        const spm_symbol *symbol = &memory->symbols[i];
+    for (uint32_t i = 0; i != MERGE_NOWHERE; i = memory->symbols[i].after) {
+        const merge_symbol *symbol = &memory->symbols[i];
         gguf_text text = {piece + symbol->start, symbol->length};
         int32_t id = symbol->id >= 0 ? symbol->id : token_map_find(&vocab->whole, text);
 
@@ -141,16 +110,18 @@ static size_t write_out(const vocabulary *vocab, const spm_memory *memory, const
     return count;
 }
 
-int spm_merge(const vocabulary *vocab, spm_memory *memory, const char *piece, size_t length,
+int spm_merge(const vocabulary *vocab, merge_memory *memory, const char *piece, size_t length,
               int32_t *ids, size_t *count)
 {
-    int result = link_symbols(memory, piece, length);
+    int result = merge_begin(memory, length);
 
-    memory->heap.count = 0;
-    for (uint32_t i = 0; i != NOWHERE && result == 0; i = memory->symbols[i].after)
+    if (result != 0)
+        return result;
+    link_symbols(memory->symbols, piece, length);
+    for (uint32_t i = 0; i != MERGE_NOWHERE && result == 0; i = memory->symbols[i].after)
         result = consider(vocab, memory, piece, i);
-    while (memory->heap.count && result == 0)
-        result = merge_pair(vocab, memory, piece, merge_heap_pop(&memory->heap));
+    while (memory->heap_count && result == 0)
+        result = merge_pair(vocab, memory, piece, merge_pop(memory));
     if (result == 0)
         *count = write_out(vocab, memory, piece, ids);
     return result;

@@ -12,17 +12,8 @@
 #ifndef MILLRACE_TOKENIZER_SPM_H
 #define MILLRACE_TOKENIZER_SPM_H
 
-#include "runtime/tokenizer/merge_heap.h"
+#include "runtime/tokenizer/merge_memory.h"
 #include "runtime/tokenizer/vocabulary_internal.h"
-
-/* Working memory of one thread; starts zeroed, grows to the longest piece seen. */
-typedef struct {
-    struct spm_symbol *symbols;
-    size_t symbol_room;
-    merge_heap heap;
-} spm_memory;
-
-void spm_memory_free(spm_memory *memory);
 
 /* Writes a blank for each U+2581 of a text, in place; returns its length then. */
 size_t spm_unescape(char *text, size_t length);
@@ -43,7 +34,7 @@ size_t spm_piece_end(const vocabulary *vocab, const char *text, size_t length, s
  *
  * O(n log n) for a piece of n bytes. Returns 0 or -ENOMEM.
  */
-int spm_merge(const vocabulary *vocab, spm_memory *memory, const char *piece, size_t length,
+int spm_merge(const vocabulary *vocab, merge_memory *memory, const char *piece, size_t length,
               int32_t *ids, size_t *count);
 
 #endif

@@ -27,6 +27,7 @@ static const tables_header *header_of(const tables *mapped)
     return (const tables_header *)(const void *)mapped->base;
 }
 
+/* As a vocabulary has it, whose pointers aren't to constants; nobody writes there. */
 static void *part_of(const tables *mapped, enum tables_part part)
 {
     return mapped->base + header_of(mapped)->parts[part].offset;
@@ -34,7 +35,7 @@ static void *part_of(const tables *mapped, enum tables_part part)
 
 static size_t count_of(const tables *mapped, enum tables_part part, size_t element)
 {
-    return header_of(mapped)->parts[part].bytes / element;
+    return tables_count(header_of(mapped), part, element);
 }
 
 /* ---- the view ---- */

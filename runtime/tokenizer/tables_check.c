@@ -12,16 +12,6 @@ uint64_t tables_check_sum(const void *base, size_t bytes)
     return XXH3_64bits((const char *)base + TABLES_CHECKED_FROM, bytes - TABLES_CHECKED_FROM);
 }
 
-static const void *part_of(const tables_header *header, enum tables_part part)
-{
-    return (const char *)header + header->parts[part].offset;
-}
-
-static uint64_t count_of(const tables_header *header, enum tables_part part, size_t element)
-{
-    return header->parts[part].bytes / element;
-}
-
 static uint64_t token_count(const tables_header *header)
 {
     return header->parts[TABLES_TYPES].bytes;
@@ -37,7 +27,7 @@ static bool part_is_inside(const tables_header *header, tables_range part)
 
 static bool is_hash_table(const tables_header *header, enum tables_part part, size_t element)
 {
-    uint64_t slots = count_of(header, part, element);
+    uint64_t slots = tables_count(header, part, element);
 
     return slots >= TABLES_LEAST_SLOTS && (slots & (slots - 1)) == 0;
 }
@@ -49,7 +39,7 @@ static bool merging_parts_are_right(const tables_header *header)
         !is_hash_table(header, TABLES_WHOLE, sizeof(int32_t)))
         return false;
     return header->by_score
-               ? count_of(header, TABLES_RANKS, sizeof(uint32_t)) == token_count(header)
+               ? tables_count(header, TABLES_RANKS, sizeof(uint32_t)) == token_count(header)
                : is_hash_table(header, TABLES_MERGES, sizeof(merge_slot));
 }
 
@@ -72,7 +62,7 @@ static bool parts_are_right(const tables_header *header)
         if (!part_is_inside(header, header->parts[i]) || header->parts[i].bytes % elements[i] != 0)
             return false;
     return token_count(header) > 0 && token_count(header) <= INT32_MAX &&
-           count_of(header, TABLES_PLACES, sizeof(token_place)) == token_count(header) &&
+           tables_count(header, TABLES_PLACES, sizeof(token_place)) == token_count(header) &&
            merging_parts_are_right(header);
 }
 
@@ -85,8 +75,8 @@ static bool is_token_or_none(const tables_header *header, int64_t id)
 
 static bool tokens_are_right(const tables_header *header)
 {
-    const unsigned char *types = part_of(header, TABLES_TYPES);
-    const token_place *places = part_of(header, TABLES_PLACES);
+    const unsigned char *types = tables_part(header, TABLES_TYPES);
+    const token_place *places = tables_part(header, TABLES_PLACES);
     uint64_t room = header->parts[TABLES_BYTES].bytes, count = token_count(header);
     bool right = header->longest > 0;
 
@@ -99,8 +89,8 @@ static bool tokens_are_right(const tables_header *header)
 
 static bool merges_are_right(const tables_header *header)
 {
-    const merge_slot *slots = part_of(header, TABLES_MERGES);
-    uint64_t count = count_of(header, TABLES_MERGES, sizeof(*slots)), empty = 0;
+    const merge_slot *slots = tables_part(header, TABLES_MERGES);
+    uint64_t count = tables_count(header, TABLES_MERGES, sizeof(*slots)), empty = 0;
     bool right = true;
 
     for (uint64_t i = 0; i < count; i++) {
@@ -112,8 +102,8 @@ static bool merges_are_right(const tables_header *header)
 
 static bool whole_is_right(const tables_header *header)
 {
-    const int32_t *slots = part_of(header, TABLES_WHOLE);
-    uint64_t count = count_of(header, TABLES_WHOLE, sizeof(*slots)), empty = 0;
+    const int32_t *slots = tables_part(header, TABLES_WHOLE);
+    uint64_t count = tables_count(header, TABLES_WHOLE, sizeof(*slots)), empty = 0;
     bool right = true;
 
     for (uint64_t i = 0; i < count; i++) {
@@ -125,9 +115,9 @@ static bool whole_is_right(const tables_header *header)
 
 static bool specials_are_right(const tables_header *header)
 {
-    const int32_t *specials = part_of(header, TABLES_SPECIALS);
-    const token_place *places = part_of(header, TABLES_PLACES);
-    uint64_t count = count_of(header, TABLES_SPECIALS, sizeof(*specials));
+    const int32_t *specials = tables_part(header, TABLES_SPECIALS);
+    const token_place *places = tables_part(header, TABLES_PLACES);
+    uint64_t count = tables_count(header, TABLES_SPECIALS, sizeof(*specials));
 
     for (uint64_t i = 0; i < count; i++)
         if (specials[i] < 0 || !is_token_or_none(header, specials[i]) ||
@@ -138,8 +128,8 @@ static bool specials_are_right(const tables_header *header)
 
 static bool ids_are_right(const tables_header *header)
 {
-    const int64_t *ends = part_of(header, TABLES_ENDS);
-    uint64_t end_count = count_of(header, TABLES_ENDS, sizeof(*ends));
+    const int64_t *ends = tables_part(header, TABLES_ENDS);
+    uint64_t end_count = tables_count(header, TABLES_ENDS, sizeof(*ends));
     bool right = true;
 
     for (size_t i = 0; i < VOCABULARY_SPECIALS; i++)
@@ -155,7 +145,7 @@ static bool pre_is_right(const tables_header *header)
 {
     uint64_t bytes = header->parts[TABLES_PRE].bytes;
 
-    return bytes > 0 && memchr(part_of(header, TABLES_PRE), '\0', bytes) != NULL;
+    return bytes > 0 && memchr(tables_part(header, TABLES_PRE), '\0', bytes) != NULL;
 }
 
 const char *tables_check(const void *base, size_t bytes)

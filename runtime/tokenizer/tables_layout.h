@@ -9,7 +9,7 @@
  *   1. Magic, size of the header and size of the whole are right.
  *   2. `check` is XXH3-64 of all that follows it.
  *   3. Each part lies inside, behind the header, aligned, and has the size that the number of
- * tokens or its kind demands.
+ *      tokens or its kind demands.
  *   4. Each id in them is a token's (or -1, where that means none), each type one of enum
  *      token_type, and the place of each token lies in its block of bytes.
  *   5. The hash tables have 2^k places, 16 at least, of which one at least is empty: so every
@@ -67,6 +67,18 @@ typedef struct {
 
 /* What `check` covers begins behind it. */
 enum { TABLES_CHECKED_FROM = offsetof(tables_header, check) + sizeof(uint64_t) };
+
+static inline const void *tables_part(const tables_header *header, enum tables_part which)
+{
+    return (const char *)header + header->parts[which].offset;
+}
+
+/* Elements in a part. */
+static inline size_t tables_count(const tables_header *header, enum tables_part which,
+                                  size_t element)
+{
+    return header->parts[which].bytes / element;
+}
 
 /* tables_check_sum - of what lies at `base`, `bytes` bytes, a header at least */
 uint64_t tables_check_sum(const void *base, size_t bytes);

@@ -7,6 +7,7 @@
  */
 #include "runtime/tokenizer/tables.h"
 #include "runtime/tokenizer/tables_layout.h"
+#include "runtime/tokenizer/template.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -104,13 +105,12 @@ static int put_into_file(const image *made)
 int tables_make(const gguf *file, uint64_t *bytes, char *error, size_t error_size)
 {
     vocabulary *vocab = vocabulary_load(file, error, error_size);
-    gguf_text program = {NULL, 0};
+    gguf_text program = chat_template_program(file);
     image made = {0};
     int fd;
 
     if (!vocab)
         return -1;
-    gguf_string(file, "tokenizer.chat_template", &program);
     fill_header(&made.header, vocab, program);
     add_parts(&made, vocab, program);
     fd = put_into_file(&made);

@@ -43,19 +43,17 @@ typedef struct {
     size_t mark_room;
 } chat_prompt;
 
-/*
- * chat_template_load - the template of a model file
- *
- *   error  out, on failure: one sentence; so it is when the file has none, or one of a family
- *          that isn't known
- *
- * Returns it, to be freed with chat_template_free(), or NULL. Keeps nothing of file and vocab.
- */
-chat_template *chat_template_load(const gguf *file, const vocabulary *vocab, char *error,
-                                  size_t error_size);
+/* chat_template_program - the text of a model file's template, in the file; .bytes NULL: none */
+gguf_text chat_template_program(const gguf *file);
 
-/* chat_template_read - the same of a program that was taken out of the file; .bytes NULL: it has
- * none. Keeps nothing of it. */
+/*
+ * chat_template_read - the template that a program makes
+ *
+ *   error  out, on failure: one sentence; so it is when there is none, or one of a family that
+ *          isn't known
+ *
+ * Returns it, to be freed with chat_template_free(), or NULL. Keeps nothing of program and vocab.
+ */
 chat_template *chat_template_read(gguf_text program, const vocabulary *vocab, char *error,
                                   size_t error_size);
 void chat_template_free(chat_template *chat); /* NULL is fine */

@@ -162,13 +162,12 @@ chat_template *chat_template_read(gguf_text program, const vocabulary *vocab, ch
     return new_template(program, vocab, error, error_size);
 }
 
-chat_template *chat_template_load(const gguf *file, const vocabulary *vocab, char *error,
-                                  size_t error_size)
+gguf_text chat_template_program(const gguf *file)
 {
     gguf_text program = {NULL, 0};
 
     gguf_string(file, "tokenizer.chat_template", &program);
-    return chat_template_read(program, vocab, error, error_size);
+    return program;
 }
 
 void chat_template_free(chat_template *chat)

@@ -52,7 +52,8 @@ static void render(const gguf *file, const vocabulary *vocab)
         {.role = {"user", 4}, .content = {sample, sizeof(sample) - 1}}};
     chat_prompt prompt = {0};
     char error[256];
-    chat_template *chat = chat_template_load(file, vocab, error, sizeof(error));
+    chat_template *chat =
+        chat_template_read(chat_template_program(file), vocab, error, sizeof(error));
 
     for (size_t first = 0; chat && first < 2; first++)
         if (chat_template_render(chat, messages + first, 2 - first, true, &prompt) != 0)

@@ -50,6 +50,17 @@ const char *path_of_worker(void)
     return path_in("MILLRACE_BUILD", ".", "tests/runtime/echo_worker");
 }
 
+pid_t stranger_begin(const char *domain)
+{
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        execl(path_of_worker(), "stranger", "--attach", domain, "--name", "stranger", NULL);
+        _exit(99);
+    }
+    return pid;
+}
+
 void preload(const char *module)
 {
     const char *build = getenv("MILLRACE_BUILD"), *of_asan = getenv("ASAN_OPTIONS");
@@ -275,6 +286,11 @@ void run_free(struct run *run)
     free(run->out);
     free(run->err);
     *run = (struct run){0};
+}
+
+void run_said(const struct run *run, const char *what)
+{
+    ck_assert_msg(strstr(run->err, what) != NULL, "it didn't say '%s' but: %s", what, run->err);
 }
 
 static bool has_name(pid_t pid, const char *prefix)

@@ -39,6 +39,7 @@ void run_begin_fds(struct run *run, int in, int out, const char *const *argument
 void run_end(struct run *run); /* waits for it */
 void run_signal(const struct run *run, int signal);
 void run_free(struct run *run);
+void run_said(const struct run *run, const char *what); /* its stderr, once it has ended */
 
 /* run_whole - all of it; returns the exit status */
 #define run_whole(run, input, ...)                                                                 \
@@ -49,6 +50,9 @@ int run_whole_list(struct run *run, const char *input, const char *const *argume
 pid_t run_process(const struct run *run, const char *name);
 /* Any process of the run whose name begins so, at random. */
 pid_t run_any_process(const struct run *run, const char *prefix);
+
+/* stranger_begin - start a worker that nobody told the run of, and that attaches to a domain */
+pid_t stranger_begin(const char *domain);
 
 /* process_has_settled - whether it was there long enough to get to work: those that are killed
  * again and again before they did are given up, and so is the run */

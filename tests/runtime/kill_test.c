@@ -324,16 +324,6 @@ START_TEST(a_supervisor_that_is_killed_leaves_a_run_to_resume)
 }
 END_TEST
 
-static pid_t begin_stranger(const char *domain)
-{
-    pid_t pid = fork();
-    if (pid == 0) {
-        execl(path_of_worker(), "stranger", "--attach", domain, "--name", "stranger", NULL);
-        _exit(99);
-    }
-    return pid;
-}
-
 /* Nobody ends the stranger: it leaves when it notices, and until then the run waits. */
 START_TEST(a_run_with_a_stranger_is_resumed_at_once_after_its_supervisor_was_killed)
 {
@@ -346,7 +336,7 @@ START_TEST(a_run_with_a_stranger_is_resumed_at_once_after_its_supervisor_was_kil
               "in");
     while (access(own_file("orphan", "sock"), F_OK) < 0)
         wait_ms(5);
-    stranger = begin_stranger(own_name("orphan"));
+    stranger = stranger_begin(own_name("orphan"));
     run_wait_for_lines("out", 2);
     run_signal(&run, SIGKILL);
     run_end(&run);
@@ -356,7 +346,7 @@ START_TEST(a_run_with_a_stranger_is_resumed_at_once_after_its_supervisor_was_kil
     stranger = 0;
     for (int i = 0; i < 300 && (stranger == 0 || waitpid(stranger, &status, WNOHANG) == stranger);
          i++) {
-        stranger = begin_stranger(own_name("orphan")); /* till the run has begun */
+        stranger = stranger_begin(own_name("orphan")); /* till the run has begun */
         wait_ms(100);
     }
     run_end(&run);

@@ -13,11 +13,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void said(const struct run *run, const char *what)
-{
-    ck_assert_msg(strstr(run->err, what) != NULL, "it didn't say '%s' but: %s", what, run->err);
-}
-
 /* The process `name` of each run from now on ends with `status`, whatever it did. */
 static void plant(const char *name, const char *status)
 {
@@ -41,7 +36,7 @@ START_TEST(a_tokenizer_that_fails_after_its_work_is_not_missed)
     plant("mr-tokenizer", "23");
     ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "in"), 0);
     ck_assert_uint_eq(count_lines("out"), 20);
-    said(&run, "; 0 restarts");
+    run_said(&run, "; 0 restarts");
     run_free(&run);
 }
 END_TEST
@@ -67,9 +62,10 @@ START_TEST(a_tokenizer_that_never_gets_on_is_given_up)
     }
     run_end(&run);
     ck_assert_int_eq(run.status, 2);
-    said(&run, "mr-tokenizer was ended by signal 9 (Killed), again and again without getting to "
-               "work; it is given up");
-    said(&run, "--resume");
+    run_said(&run,
+             "mr-tokenizer was ended by signal 9 (Killed), again and again without getting to "
+             "work; it is given up");
+    run_said(&run, "--resume");
     ck_assert_uint_le(count_of(run.err, "it is started again"), 24);
     run_free(&run);
     ck_assert_int_eq(run_whole(&run, NULL, "--discard", own_name("endless")), 0);
@@ -97,7 +93,7 @@ START_TEST(a_collector_that_never_gets_on_ends_the_run)
     }
     run_end(&run);
     ck_assert_int_eq(run.status, 2);
-    said(&run, "mr-collector was ended by signal 9 (Killed), again and again");
+    run_said(&run, "mr-collector was ended by signal 9 (Killed), again and again");
     run_free(&run);
 }
 END_TEST
@@ -124,8 +120,8 @@ START_TEST(workers_that_leave_without_work_are_given_up)
     file_add("in", request("a", "one", 1));
     setenv("ECHO_LEAVE", "1", 1);
     ck_assert_int_eq(run_whole(&run, NULL, "-n", "1", "-o", "out", "in"), 2);
-    said(&run, "mr-worker-0 ended with status 0, again and again");
-    said(&run, "no worker is left");
+    run_said(&run, "mr-worker-0 ended with status 0, again and again");
+    run_said(&run, "no worker is left");
     ck_assert_uint_le(count_of(run.err, "it is started again"), 12);
     run_free(&run);
 }
@@ -138,7 +134,7 @@ START_TEST(the_group_goes_on_with_the_workers_that_are_left)
     setenv("ECHO_EXIT_NAME", "mr-worker-1", 1);
     setenv("ECHO_STEP_US", "40000", 1);
     ck_assert_int_eq(run_whole(&run, NULL, "-n", "2", "-o", "out", "in"), 0);
-    said(&run, "mr-worker-1 ended with status 1, again and again");
+    run_said(&run, "mr-worker-1 ended with status 1, again and again");
     ck_assert_uint_eq(count_lines("out"), 100);
     run_free(&run);
 }
@@ -148,7 +144,6 @@ START_TEST(a_worker_that_attached_by_itself_is_enough_to_go_on)
 {
     struct run run;
     pid_t stranger;
-    const char *name = own_name("alone");
     int status;
     write_requests("in", 100, 20);
     setenv("ECHO_EXIT_NAME", "mr-worker-0", 1);
@@ -156,14 +151,10 @@ START_TEST(a_worker_that_attached_by_itself_is_enough_to_go_on)
     run_begin(&run, NULL, "-n", "1", "--name", own_name("alone"), "-o", "out", "in");
     while (access(own_file("alone", "sock"), F_OK) < 0)
         wait_ms(5);
-    stranger = fork();
-    if (stranger == 0) {
-        execl(path_of_worker(), "stranger", "--attach", name, "--name", "stranger", NULL);
-        _exit(99);
-    }
+    stranger = stranger_begin(own_name("alone"));
     run_end(&run);
     ck_assert_msg(run.status == 0, "status %d: %s", run.status, run.err);
-    said(&run, "mr-worker-0 ended with status 1, again and again");
+    run_said(&run, "mr-worker-0 ended with status 1, again and again");
     ck_assert_uint_eq(count_lines("out"), 100);
     ck_assert_int_eq(waitpid(stranger, &status, 0), stranger);
     run_free(&run);

@@ -10,15 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void said(const struct run *run, const char *what)
-{
-    ck_assert_msg(strstr(run->err, what) != NULL, "it didn't say '%s' but: %s", what, run->err);
-}
-
 static void said_once(const struct run *run, const char *what)
 {
     const char *first = strstr(run->err, what);
-    said(run, what);
+    run_said(run, what);
     ck_assert_msg(strstr(first + 1, what) == NULL, "it said '%s' twice: %s", what, run->err);
 }
 
@@ -34,7 +29,7 @@ START_TEST(each_request_of_a_file_is_answered)
     answers = answers_read("out");
     ck_assert_str_eq(answer_text(answers, "a"), "one two threeone");
     ck_assert_str_eq(answer_text(answers, "b"), "fourfour");
-    said(&run, "2 requests answered, 0 of them with an error; 6 tokens in ");
+    run_said(&run, "2 requests answered, 0 of them with an error; 6 tokens in ");
     ck_assert_str_eq(run.out, "");
     json_decref(answers);
     run_free(&run);
@@ -177,7 +172,8 @@ START_TEST(the_worst_case_of_memory_is_told_and_may_be_set)
     ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "--slots", "5", "--max-len", "100",
                                "--memory", "8M", "in"),
                      0);
-    said(&run, "5 slots for requests of at most 100 tokens; 8.0 MiB of shared memory are reserved");
+    run_said(&run,
+             "5 slots for requests of at most 100 tokens; 8.0 MiB of shared memory are reserved");
     run_free(&run);
 }
 END_TEST
@@ -203,17 +199,12 @@ START_TEST(a_worker_that_attaches_by_itself_answers)
     struct run run;
     json_t *answers;
     pid_t stranger;
-    const char *name = own_name("strange");
     int status;
     file_add("in", request("a", "one two three", 3));
     run_begin(&run, NULL, "-n", "0", "--name", own_name("strange"), "-o", "out", "in");
     while (access(own_file("strange", "sock"), F_OK) < 0)
         wait_ms(5);
-    stranger = fork();
-    if (stranger == 0) {
-        execl(path_of_worker(), "stranger", "--attach", name, NULL);
-        _exit(99);
-    }
+    stranger = stranger_begin(own_name("strange"));
     run_end(&run);
     ck_assert_int_eq(run.status, 0);
     ck_assert_int_eq(waitpid(stranger, &status, 0), stranger);
@@ -264,7 +255,7 @@ START_TEST(wrong_usage_is_told_and_ends_with_2)
         struct run run;
         ck_assert_int_eq(run_whole(&run, NULL, "-o", "out", "in", wrong[i].option, wrong[i].value),
                          2);
-        said(&run, wrong[i].says);
+        run_said(&run, wrong[i].says);
         run_free(&run);
     }
 }

@@ -10,11 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void said(const struct run *run, const char *what)
-{
-    ck_assert_msg(strstr(run->err, what) != NULL, "it didn't say '%s' but: %s", what, run->err);
-}
-
 static pid_t wait_for_process(const struct run *run, const char *name)
 {
     pid_t pid = 0;
@@ -48,7 +43,7 @@ static void end_work(struct run *run, const char *who)
     run_end(run);
     ck_assert_msg(run->status == 0, "status %d: %s", run->status, run->err);
     ck_assert_uint_eq(count_lines("out"), 60);
-    said(run, what);
+    run_said(run, what);
     run_free(run);
 }
 
@@ -98,7 +93,7 @@ START_TEST(a_worker_that_is_stopped_while_it_waits_is_replaced)
     close(in[1]);
     run_end(&run);
     ck_assert_int_eq(run.status, 0);
-    said(&run, "mr-worker-0 is stuck: somebody stopped it");
+    run_said(&run, "mr-worker-0 is stuck: somebody stopped it");
     run_free(&run);
 }
 END_TEST
@@ -109,21 +104,11 @@ START_TEST(a_worker_that_is_stopped_before_it_joins_is_replaced)
     write_requests("in", 20, 5);
     setenv("ECHO_STOP_ONCE", "stopped", 1);
     ck_assert_int_eq(run_whole(&run, NULL, "-n", "1", "--stuck-after", "1", "-o", "out", "in"), 0);
-    said(&run, "mr-worker-0 is stuck: somebody stopped it before it began");
+    run_said(&run, "mr-worker-0 is stuck: somebody stopped it before it began");
     ck_assert_uint_eq(count_lines("out"), 20);
     run_free(&run);
 }
 END_TEST
-
-static pid_t begin_stranger(const char *domain)
-{
-    pid_t pid = fork();
-    if (pid == 0) {
-        execl(path_of_worker(), "stranger", "--attach", domain, "--name", "stranger", NULL);
-        _exit(99);
-    }
-    return pid;
-}
 
 /* It has joined when there is an answer, since nobody else could have given it. */
 START_TEST(a_stranger_that_is_stopped_is_killed_and_its_requests_go_on)
@@ -137,16 +122,16 @@ START_TEST(a_stranger_that_is_stopped_is_killed_and_its_requests_go_on)
               "1", "-o", "out", "in");
     while (access(own_file("strange", "sock"), F_OK) < 0)
         wait_ms(5);
-    first = begin_stranger(own_name("strange"));
+    first = stranger_begin(own_name("strange"));
     run_wait_for_lines("out", 1);
     ck_assert_int_eq(kill(first, SIGSTOP), 0);
     ck_assert_int_eq(waitpid(first, &status, 0), first);
     ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    second = begin_stranger(own_name("strange"));
+    second = stranger_begin(own_name("strange"));
     run_end(&run);
     ck_assert_int_eq(run.status, 0);
     ck_assert_uint_eq(count_lines("out"), 60);
-    said(&run, "stranger is stuck: somebody stopped it");
+    run_said(&run, "stranger is stuck: somebody stopped it");
     ck_assert_int_eq(waitpid(second, &status, 0), second);
     run_free(&run);
 }

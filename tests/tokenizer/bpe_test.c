@@ -124,7 +124,7 @@ static size_t make_piece(char *piece, unsigned *state)
 START_TEST(pieces_of_any_length_are_merged_as_defined)
 {
     unsigned state = (unsigned)_i + 1;
-    bpe_memory memory = {0};
+    merge_memory memory = {0};
     gguf_builder builder;
     gguf *file;
     words made;
@@ -144,7 +144,7 @@ START_TEST(pieces_of_any_length_are_merged_as_defined)
             memcmp(got, wanted, count * sizeof(*got)) != 0)
             ck_abort_msg("'%.*s' is merged otherwise", (int)length, piece);
     }
-    bpe_memory_free(&memory);
+    merge_memory_free(&memory);
     vocabulary_free(vocab);
     gguf_close(file);
     gguf_builder_free(&builder);

@@ -29,7 +29,7 @@ static chat_template *load(fixture *made, const char *program)
     fixture_close(&plain);
     fixture_parse(made);
     error[0] = '\0';
-    chat = chat_template_load(made->file, made->vocab, error, sizeof(error));
+    chat = chat_template_read(chat_template_program(made->file), made->vocab, error, sizeof(error));
     return chat;
 }
 
@@ -124,7 +124,7 @@ START_TEST(a_message_can_t_forge_a_marker)
     unsigned markers = 0;
 
     fixture_open(&made, "smollm");
-    chat = chat_template_load(made.file, made.vocab, error, sizeof(error));
+    chat = chat_template_read(chat_template_program(made.file), made.vocab, error, sizeof(error));
     ck_assert_int_eq(chat_template_render(chat, messages, 1, true, &prompt), 0);
     ck_assert_int_eq(encoder_run(made.coder,
                                  &(encoder_text){prompt.bytes, prompt.length, prompt.own,
@@ -214,7 +214,7 @@ START_TEST(a_chat_of_no_messages_has_only_the_answer_s_beginning)
     fixture made;
 
     fixture_open(&made, "smollm");
-    chat = chat_template_load(made.file, made.vocab, error, sizeof(error));
+    chat = chat_template_read(chat_template_program(made.file), made.vocab, error, sizeof(error));
     ck_assert_int_eq(chat_template_render(chat, NULL, 0, true, &prompt), 0);
     ck_assert_uint_eq(prompt.length, strlen("<|im_start|>assistant\n"));
     ck_assert_int_eq(chat_template_render(chat, NULL, 0, false, &prompt), 0);
